@@ -1,0 +1,18 @@
+//! What is true: values, states and decisions.
+//!
+//! Everything here is a plain value or a pure function over plain values. Nothing in this ring opens a socket, reads a
+//! clock, rolls dice or knows how a value is written down; those who do pass the outcome in as an argument. A value of
+//! one of these types is true: its constructor refused everything else.
+
+pub mod access;
+pub mod delivery;
+pub mod event;
+pub mod event_type;
+pub mod id;
+pub mod key_ring;
+pub mod retry;
+pub mod secret;
+pub mod tenant;
+pub mod time;
+pub mod token;
+pub mod webhook;

@@ -1,0 +1,32 @@
+//! A tenant: an issuer of its own, with its own keys, webhooks and events.
+
+use super::id::TenantId;
+use super::time::Timestamp;
+use super::token::{Algorithm, TokenTtl};
+
+/// The `sub` of tokens unless the tenant says otherwise.
+pub const TOKEN_SUBJECT_STANDARD: &str = "signet webhooks";
+/// The longest name of a tenant, in characters.
+pub const NAME_CHARS_MAX: usize = 100;
+/// The longest `sub`, in characters.
+pub const TOKEN_SUBJECT_CHARS_MAX: usize = 255;
+
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub name: String,
+    /// The one tenant whose issuer is the public URL itself and who is meant when nobody is named.
+    pub is_default: bool,
+    pub algorithm: Algorithm,
+    pub token_subject: String,
+    pub token_ttl: TokenTtl,
+    pub created_at: Timestamp,
+}
+
+impl Tenant {
+    /// The `iss` of its tokens: `public_url` for the default tenant, a path beneath it for others; no trailing slash.
+    pub fn issuer(&self, public_url: &str) -> String {
+        let base = public_url.trim_end_matches('/');
+        if self.is_default { base.to_owned() } else { format!("{base}/{}", self.id) }
+    }
+}

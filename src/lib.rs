@@ -1,0 +1,7 @@
+//! Signet: webhooks that a receiver verifies with public keys instead of a shared secret.
+//!
+//! The rings, in reading order. Arrows between them are held by `tests/tidy.rs` and explained in `ARCHITECTURE.md`.
+
+
+/// What is asked: JSON over HTTP, inward.
+pub mod api;
