@@ -5,3 +5,5 @@
 
 /// What is asked: JSON over HTTP, inward.
 pub mod api;
+/// How it is wired: opens every ring once, then serves or runs one command.
+pub mod app;

@@ -1,0 +1,150 @@
+-- Ids are sixteen bytes, instants are microseconds since 1970, states are words guarded by checks. Nulls mean "not yet".
+
+-- What the whole installation agrees on: one row per name.
+create table settings (
+    name text not null primary key,
+    value text not null
+) without rowid;
+
+create table tenants (
+    id blob not null primary key check (length(id) = 16),
+    name text not null,
+    is_default bigint not null check (is_default in (0, 1)),
+    algorithm text not null check (algorithm in ('ES256', 'ES384', 'RS256', 'PS256', 'EdDSA')),
+    token_subject text not null,
+    token_ttl_seconds bigint not null check (token_ttl_seconds between 60 and 3600),
+    -- Grows with every change of the tenant or its keys, so that nodes notice what they must load again.
+    keys_version bigint not null,
+    created_at bigint not null
+) without rowid;
+
+create unique index tenants_default on tenants (is_default) where is_default = 1;
+create index tenants_keys_version on tenants (keys_version);
+
+create table api_keys (
+    id blob not null primary key check (length(id) = 16),
+    -- Null reaches every tenant.
+    tenant_id blob references tenants (id),
+    -- SHA-256 of the key; the key itself is kept nowhere.
+    digest blob not null unique check (length(digest) = 32),
+    label text not null,
+    tail text not null,
+    scopes text not null,
+    created_at bigint not null,
+    revoked_at bigint
+) without rowid;
+
+create table signing_keys (
+    tenant_id blob not null references tenants (id),
+    kid text not null,
+    algorithm text not null check (algorithm in ('ES256', 'ES384', 'RS256', 'PS256', 'EdDSA')),
+    state text not null check (state in ('pending', 'active', 'retiring', 'archived', 'revoked')),
+    public_jwk text not null,
+    -- A JWE under the master key; gone as soon as the key will never sign again.
+    private_jwe text check ((private_jwe is not null) = (state in ('pending', 'active'))),
+    published_at bigint not null,
+    activated_at bigint check (activated_at is not null or state in ('pending', 'revoked')),
+    retired_at bigint,
+    archived_at bigint,
+    revoked_at bigint check ((revoked_at is not null) = (state = 'revoked')),
+    revoked_reason text,
+    primary key (tenant_id, kid)
+) without rowid;
+
+-- One key signs, at every instant.
+create unique index signing_keys_active on signing_keys (tenant_id, algorithm) where state = 'active';
+
+create table webhooks (
+    id blob not null primary key check (length(id) = 16),
+    tenant_id blob not null references tenants (id),
+    url text not null,
+    -- What it was subscribed to, in the order of the request, joined by spaces; `subscriptions` is the index of it.
+    events text not null,
+    description text not null,
+    format text not null check (format in ('token')),
+    audience text,
+    -- The signing secret as a JWE under the master key.
+    secret_jwe text not null,
+    disabled_at bigint,
+    disabled_reason text check ((disabled_reason is not null) = (disabled_at is not null)),
+    -- A deleted webhook is kept for as long as its deliveries are.
+    deleted_at bigint,
+    version bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null
+) without rowid;
+
+create index webhooks_of_tenant on webhooks (tenant_id, id);
+
+create table subscriptions (
+    tenant_id blob not null,
+    -- An event type that stands for all beneath it, or '*'.
+    name text not null,
+    webhook_id blob not null references webhooks (id) on delete cascade,
+    primary key (tenant_id, name, webhook_id)
+) without rowid;
+
+create index subscriptions_of_webhook on subscriptions (webhook_id);
+
+create table events (
+    id blob not null primary key check (length(id) = 16),
+    tenant_id blob not null,
+    type text not null,
+    -- One JSON value, byte for byte as it came.
+    payload blob not null,
+    occurred_at bigint not null,
+    accepted_at bigint not null,
+    deliveries bigint not null
+) without rowid;
+
+create index events_of_tenant on events (tenant_id, id);
+
+-- Only what is still to be delivered. Settling deletes the row and writes history.
+create table queue (
+    webhook_id blob not null,
+    event_id blob not null,
+    -- When it may be claimed; a claim moves it to the end of its lease.
+    due_at bigint not null,
+    -- How often it was claimed: the fencing token of whoever claimed it last.
+    attempts bigint not null,
+    -- Who holds the claim; null when nobody does.
+    node_id blob,
+    primary key (webhook_id, event_id)
+) without rowid;
+
+create index queue_due on queue (webhook_id, due_at);
+
+create table deliveries (
+    webhook_id blob not null,
+    event_id blob not null,
+    ending text not null check (ending in ('delivered', 'exhausted', 'cancelled')),
+    attempts bigint not null,
+    ended_at bigint not null,
+    primary key (webhook_id, event_id)
+) without rowid;
+
+create table attempts (
+    webhook_id blob not null,
+    event_id blob not null,
+    number bigint not null,
+    started_at bigint not null,
+    took_for bigint not null,
+    status_code bigint,
+    failure text check ((failure is null) = (status_code is not null)),
+    excerpt text not null,
+    kid text,
+    primary key (webhook_id, event_id, number)
+) without rowid;
+
+create table idempotency_keys (
+    tenant_id blob not null,
+    key text not null,
+    -- SHA-256 of what was asked.
+    fingerprint blob not null check (length(fingerprint) = 32),
+    -- The ids of the events it made, one after the other.
+    event_ids blob not null,
+    created_at bigint not null,
+    primary key (tenant_id, key)
+) without rowid;
+
+create index idempotency_keys_age on idempotency_keys (created_at);

@@ -1,0 +1,97 @@
+//! Events. Written once, in sets, and never changed.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::bulk;
+use super::record::Record;
+use super::{Conn, Result};
+use crate::domain::event::{Event, Receipt};
+use crate::domain::event_type::EventType;
+use crate::domain::id::{EventId, TenantId};
+
+pub async fn insert(conn: &mut Conn, events: &[Event]) -> Result<()> {
+    for run in bulk::runs(events) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries) ",
+        );
+        query.push_values(run, |mut row, event| {
+            row.push_bind(event.id.as_bytes().to_vec())
+                .push_bind(event.tenant_id.as_bytes().to_vec())
+                .push_bind(event.event_type.as_str().to_owned())
+                .push_bind(event.payload.to_vec())
+                .push_bind(event.occurred_at.as_micros())
+                .push_bind(event.accepted_at.as_micros())
+                .push_bind(i64::from(event.deliveries));
+        });
+        query.build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// The events with these ids, in no particular order; ids that do not exist are passed over.
+pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Event>> {
+    let mut events = Vec::with_capacity(ids.len());
+    for run in bulk::runs(ids) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+             from events
+             where id in (",
+        );
+        query.push_values(run, |mut row, id| {
+            row.push_bind(id.as_bytes().to_vec());
+        });
+        query.push(")");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            events.push(event(&row)?);
+        }
+    }
+    Ok(events)
+}
+
+/// The event, if it is this tenant's.
+pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: EventId) -> Result<Option<Event>> {
+    Ok(by_ids(conn, &[id]).await?.into_iter().find(|event| event.tenant_id == tenant_id))
+}
+
+/// A page of a tenant's events, newest first, older than `before`.
+pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<EventId>, limit: u32) -> Result<Vec<Event>> {
+    let rows = sqlx::query(
+        "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+         from events
+         where tenant_id = $1
+           and id < $2
+         order by id desc
+         limit $3",
+    )
+    .bind(&tenant_id.as_bytes()[..])
+    .bind(before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(event).collect()
+}
+
+/// What was answered about these events when they were accepted, in the order of `ids`.
+pub async fn receipts(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Receipt>> {
+    let events = by_ids(conn, ids).await?;
+    let of = |id: &EventId| events.iter().find(|event| event.id == *id);
+    Ok(ids
+        .iter()
+        .filter_map(of)
+        .map(|event| Receipt { event_id: event.id, event_type: event.event_type.clone(), deliveries: event.deliveries })
+        .collect())
+}
+
+fn event(row: &SqliteRow) -> Result<Event> {
+    let record = Record::new("events", row);
+    Ok(Event {
+        id: EventId::from_bytes(record.id("id")?),
+        tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
+        event_type: record.word("type", |text| text.parse::<EventType>().ok())?,
+        payload: record.bytes("payload")?,
+        occurred_at: record.instant("occurred_at")?,
+        accepted_at: record.instant("accepted_at")?,
+        deliveries: record.count("deliveries")?,
+    })
+}

@@ -1,0 +1,212 @@
+//! What is still to be delivered, and nothing else.
+//!
+//! A claim is a postponement: it moves `due_at` to the end of the lease and counts `attempts` up. A worker that dies
+//! does nothing, and the delivery is simply due again. `attempts` is the fencing token: settling names the number that
+//! the claim got, and changes nothing when another claim has been made since.
+
+use std::collections::HashSet;
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::bulk;
+use super::record::Record;
+use super::{Conn, Result};
+use crate::domain::delivery::{Claim, DeliveryKey};
+use crate::domain::id::{EventId, NodeId, WebhookId};
+use crate::domain::time::Timestamp;
+
+/// A delivery as it enters the queue: due, or born claimed by the node that is about to send it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    pub key: DeliveryKey,
+    pub due_at: Timestamp,
+    /// 1 when it is born claimed, 0 when it is born due.
+    pub attempts: u32,
+    pub node_id: Option<NodeId>,
+}
+
+/// The webhook with work in the queue, and when the first of it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    pub webhook_id: WebhookId,
+    pub due_at: Timestamp,
+}
+
+/// Who claims, when, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    pub node_id: NodeId,
+    pub now: Timestamp,
+    pub until: Timestamp,
+}
+
+/// A delivery to be tried again.
+#[derive(Debug, Clone, Copy)]
+pub struct Postponed {
+    pub key: DeliveryKey,
+    /// The number of the claim under which it was tried.
+    pub attempt: u32,
+    pub due_at: Timestamp,
+}
+
+pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
+    for run in bulk::runs(entries) {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("insert into queue (webhook_id, event_id, due_at, attempts, node_id) ");
+        query.push_values(run, |mut row, entry| {
+            row.push_bind(entry.key.webhook_id.as_bytes().to_vec())
+                .push_bind(entry.key.event_id.as_bytes().to_vec())
+                .push_bind(entry.due_at.as_micros())
+                .push_bind(i64::from(entry.attempts))
+                .push_bind(entry.node_id.map(|id| id.as_bytes().to_vec()));
+        });
+        query.build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Claims at most `limit` due deliveries of one webhook, the longest due first.
+pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &Lease) -> Result<Vec<Claim>> {
+    let rows = sqlx::query(
+        "update queue
+         set due_at = $4, attempts = attempts + 1, node_id = $5
+         where (webhook_id, event_id) in (
+             select webhook_id, event_id from queue where webhook_id = $1 and due_at <= $3 order by due_at limit $2
+         )
+         returning webhook_id, event_id, attempts",
+    )
+    .bind(&webhook_id.as_bytes()[..])
+    .bind(i64::from(limit))
+    .bind(lease.now.as_micros())
+    .bind(lease.until.as_micros())
+    .bind(&lease.node_id.as_bytes()[..])
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let record = Record::new("queue", row);
+            Ok(Claim { key: key(&record)?, attempt: record.count("attempts")? })
+        })
+        .collect()
+}
+
+/// When the first delivery of this webhook is due, leases included.
+pub async fn next_due_at(conn: &mut Conn, webhook_id: WebhookId) -> Result<Option<Timestamp>> {
+    let due_at = sqlx::query_scalar::<_, Option<i64>>("select min(due_at) from queue where webhook_id = $1")
+        .bind(&webhook_id.as_bytes()[..])
+        .fetch_one(conn)
+        .await?;
+    Ok(due_at.map(Timestamp::from_micros))
+}
+
+/// Every webhook with work in the queue. Jumps from webhook to webhook in the index, whatever the backlog's size.
+pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
+    let rows = sqlx::query(
+        "with recursive lane (webhook_id) as (
+             select min(webhook_id) from queue
+             union all
+             select (select min(q.webhook_id) from queue q where q.webhook_id > lane.webhook_id)
+             from lane
+             where lane.webhook_id is not null
+         )
+         select lane.webhook_id, (select min(q.due_at) from queue q where q.webhook_id = lane.webhook_id) as due_at
+         from lane
+         where lane.webhook_id is not null",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let record = Record::new("queue", row);
+            Ok(Backlog {
+                webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
+                due_at: record.instant("due_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Takes deliveries out whose claims still hold; answers which did.
+pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<HashSet<DeliveryKey>> {
+    let mut removed = HashSet::with_capacity(claims.len());
+    for run in bulk::runs(claims) {
+        let mut query = QueryBuilder::<Sqlite>::new("delete from queue where (webhook_id, event_id, attempts) in (");
+        query.push_values(run, |mut row, (key, attempt)| {
+            row.push_bind(key.webhook_id.as_bytes().to_vec())
+                .push_bind(key.event_id.as_bytes().to_vec())
+                .push_bind(i64::from(*attempt));
+        });
+        query.push(") returning webhook_id, event_id");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            removed.insert(key(&Record::new("queue", &row))?);
+        }
+    }
+    Ok(removed)
+}
+
+/// Puts deliveries back for later whose claims still hold.
+pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
+    for run in bulk::runs(postponed) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "update queue
+             set due_at = later.column4, node_id = null
+             from (",
+        );
+        query.push_values(run, |mut row, postponed| {
+            row.push_bind(postponed.key.webhook_id.as_bytes().to_vec())
+                .push_bind(postponed.key.event_id.as_bytes().to_vec())
+                .push_bind(i64::from(postponed.attempt))
+                .push_bind(postponed.due_at.as_micros());
+        });
+        query.push(
+            ") as later
+             where queue.webhook_id = later.column1
+               and queue.event_id = later.column2
+               and queue.attempts = later.column3",
+        );
+        query.build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Makes everything due that is claimed by anybody. Only for whoever has proved that no other node lives.
+pub async fn release_all(conn: &mut Conn, now: Timestamp) -> Result<u64> {
+    let released = sqlx::query("update queue set due_at = $1, node_id = null where node_id is not null")
+        .bind(now.as_micros())
+        .execute(conn)
+        .await?;
+    Ok(released.rows_affected())
+}
+
+/// Gives back what this node claimed and will not settle.
+pub async fn release(conn: &mut Conn, node_id: NodeId, now: Timestamp) -> Result<u64> {
+    let released = sqlx::query("update queue set due_at = $2, node_id = null where node_id = $1")
+        .bind(&node_id.as_bytes()[..])
+        .bind(now.as_micros())
+        .execute(conn)
+        .await?;
+    Ok(released.rows_affected())
+}
+
+/// Makes a waiting delivery due; answers whether it waits in the queue at all. One that is under way is left alone.
+pub async fn hasten(conn: &mut Conn, key: DeliveryKey, now: Timestamp) -> Result<bool> {
+    let found = sqlx::query(
+        "update queue
+         set due_at = case when node_id is null then $3 else due_at end
+         where webhook_id = $1
+           and event_id = $2",
+    )
+    .bind(&key.webhook_id.as_bytes()[..])
+    .bind(&key.event_id.as_bytes()[..])
+    .bind(now.as_micros())
+    .execute(conn)
+    .await?;
+    Ok(found.rows_affected() == 1)
+}
+
+fn key(record: &Record<'_>) -> Result<DeliveryKey> {
+    Ok(DeliveryKey {
+        webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
+        event_id: EventId::from_bytes(record.id("event_id")?),
+    })
+}

@@ -1,0 +1,322 @@
+//! Webhooks, and the index that finds who wants to hear of an event.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::bulk;
+use super::record::Record;
+use super::{Conn, Result};
+use crate::domain::event_type::{EventType, Subscription};
+use crate::domain::id::{TenantId, WebhookId};
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{DisabledReason, Format, Webhook, WebhookState, WebhookUrl};
+
+/// A webhook that an event concerns, and the version of it that was current then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    pub webhook_id: WebhookId,
+    pub version: i64,
+}
+
+/// A webhook with its secret, as the one who delivers needs it. Deleted ones are listed too, so that what is still
+/// queued for them can end.
+pub struct Addressee {
+    pub webhook: Webhook,
+    pub secret_jwe: String,
+    pub is_deleted: bool,
+}
+
+pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Result<()> {
+    sqlx::query(
+        "insert into webhooks
+             (id, tenant_id, url, events, description, format, audience, secret_jwe,
+              disabled_at, disabled_reason, version, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(&webhook.id.as_bytes()[..])
+    .bind(&webhook.tenant_id.as_bytes()[..])
+    .bind(webhook.url.as_str())
+    .bind(events_text(webhook))
+    .bind(&webhook.description)
+    .bind(webhook.format.as_str())
+    .bind(&webhook.audience)
+    .bind(secret_jwe)
+    .bind(disabled_at(webhook.state))
+    .bind(disabled_reason(webhook.state))
+    .bind(webhook.version)
+    .bind(webhook.created_at.as_micros())
+    .bind(webhook.updated_at.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    index(conn, webhook).await
+}
+
+/// The webhook, if it is this tenant's and was not deleted.
+pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
+    let row = sqlx::query(
+        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
+                (select d.ended_at from deliveries d where d.webhook_id = w.id order by d.event_id desc limit 1)
+                    as last_delivery_at,
+                created_at, updated_at
+         from webhooks w
+         where id = $1
+           and tenant_id = $2
+           and deleted_at is null",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(&tenant_id.as_bytes()[..])
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(webhook).transpose()
+}
+
+/// A page of a tenant's webhooks, newest first, older than `before`.
+pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId>, limit: u32) -> Result<Vec<Webhook>> {
+    let rows = sqlx::query(
+        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
+                (select d.ended_at from deliveries d where d.webhook_id = w.id order by d.event_id desc limit 1)
+                    as last_delivery_at,
+                created_at, updated_at
+         from webhooks w
+         where tenant_id = $1
+           and id < $2
+           and deleted_at is null
+         order by id desc
+         limit $3",
+    )
+    .bind(&tenant_id.as_bytes()[..])
+    .bind(before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(webhook).collect()
+}
+
+/// Writes a changed webhook over the version it was made from; answers whether that was still the current one.
+pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
+    let changed = sqlx::query(
+        "update webhooks
+         set url = $3, events = $4, description = $5, format = $6, audience = $7,
+             disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10
+         where id = $1
+           and version = $2
+           and deleted_at is null",
+    )
+    .bind(&webhook.id.as_bytes()[..])
+    .bind(webhook.version)
+    .bind(webhook.url.as_str())
+    .bind(events_text(webhook))
+    .bind(&webhook.description)
+    .bind(webhook.format.as_str())
+    .bind(&webhook.audience)
+    .bind(disabled_at(webhook.state))
+    .bind(disabled_reason(webhook.state))
+    .bind(webhook.updated_at.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    unindex(conn, webhook.id).await?;
+    index(conn, webhook).await?;
+    Ok(true)
+}
+
+/// Deletes a webhook; answers whether there was one. Its row stays for its log until the log is swept.
+pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Timestamp) -> Result<bool> {
+    let deleted = sqlx::query(
+        "update webhooks
+         set deleted_at = $3, version = version + 1, updated_at = $3
+         where id = $1
+           and tenant_id = $2
+           and deleted_at is null",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(&tenant_id.as_bytes()[..])
+    .bind(now.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    unindex(conn, id).await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+/// Disables webhooks whose receivers are gone.
+pub async fn disable_gone(conn: &mut Conn, ids: &[WebhookId], now: Timestamp) -> Result<()> {
+    for id in ids {
+        sqlx::query(
+            "update webhooks
+             set disabled_at = $2, disabled_reason = 'gone', version = version + 1, updated_at = $2
+             where id = $1
+               and disabled_at is null",
+        )
+        .bind(&id.as_bytes()[..])
+        .bind(now.as_micros())
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Who wants to hear of events of these types: enabled webhooks subscribed to any name of the type's lineage or to
+/// everything, each once.
+pub async fn listeners(
+    conn: &mut Conn,
+    types: &BTreeSet<(TenantId, EventType)>,
+) -> Result<HashMap<(TenantId, EventType), Vec<Listener>>> {
+    let mut found: HashMap<(TenantId, String), Vec<Listener>> = HashMap::new();
+    let names: BTreeSet<(TenantId, &str)> =
+        types.iter().flat_map(|(tenant_id, name)| names_covering(name).map(|name| (*tenant_id, name))).collect();
+    let names: Vec<(TenantId, &str)> = names.into_iter().collect();
+    for run in bulk::runs(&names) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "select s.tenant_id, s.name, s.webhook_id, w.version
+             from subscriptions s
+             join webhooks w on w.id = s.webhook_id
+             where w.disabled_at is null
+               and w.deleted_at is null
+               and (s.tenant_id, s.name) in (",
+        );
+        query.push_values(run, |mut row, (tenant_id, name)| {
+            row.push_bind(tenant_id.as_bytes().to_vec()).push_bind((*name).to_owned());
+        });
+        query.push(")");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            let record = Record::new("subscriptions", &row);
+            let listener = Listener {
+                webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
+                version: record.int("version")?,
+            };
+            let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("name")?);
+            found.entry(name).or_default().push(listener);
+        }
+    }
+    Ok(types.iter().map(|of_type| (of_type.clone(), merged(of_type, &found))).collect())
+}
+
+/// The names under which a subscriber to this type may be indexed.
+fn names_covering(event_type: &EventType) -> impl Iterator<Item = &str> {
+    event_type.lineage().chain([Subscription::Everything.as_str()])
+}
+
+fn merged(
+    (tenant_id, event_type): &(TenantId, EventType),
+    found: &HashMap<(TenantId, String), Vec<Listener>>,
+) -> Vec<Listener> {
+    let mut listeners: Vec<Listener> = names_covering(event_type)
+        .filter_map(|name| found.get(&(*tenant_id, name.to_owned())))
+        .flatten()
+        .copied()
+        .collect();
+    listeners.sort_by_key(|listener| listener.webhook_id);
+    listeners.dedup_by_key(|listener| listener.webhook_id);
+    listeners
+}
+
+/// The webhooks with these ids as they are now, deleted ones included.
+pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Addressee>> {
+    let mut addressees = Vec::with_capacity(ids.len());
+    for run in bulk::runs(ids) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
+                    null as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+             from webhooks
+             where id in (",
+        );
+        query.push_values(run, |mut row, id| {
+            row.push_bind(id.as_bytes().to_vec());
+        });
+        query.push(")");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            let record = Record::new("webhooks", &row);
+            addressees.push(Addressee {
+                webhook: webhook(&row)?,
+                secret_jwe: record.text("secret_jwe")?,
+                is_deleted: record.int_or_null("deleted_at")?.is_some(),
+            });
+        }
+    }
+    Ok(addressees)
+}
+
+/// The current versions of these webhooks.
+pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener>> {
+    let mut versions = Vec::with_capacity(ids.len());
+    for run in bulk::runs(ids) {
+        let mut query = QueryBuilder::<Sqlite>::new("select id, version from webhooks where id in (");
+        query.push_values(run, |mut row, id| {
+            row.push_bind(id.as_bytes().to_vec());
+        });
+        query.push(")");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            let record = Record::new("webhooks", &row);
+            versions.push(Listener {
+                webhook_id: WebhookId::from_bytes(record.id("id")?),
+                version: record.int("version")?,
+            });
+        }
+    }
+    Ok(versions)
+}
+
+async fn index(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
+    for run in bulk::runs(&webhook.subscriptions) {
+        let mut query = QueryBuilder::<Sqlite>::new("insert into subscriptions (tenant_id, name, webhook_id) ");
+        query.push_values(run, |mut row, subscription| {
+            row.push_bind(webhook.tenant_id.as_bytes().to_vec())
+                .push_bind(subscription.as_str().to_owned())
+                .push_bind(webhook.id.as_bytes().to_vec());
+        });
+        query.build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+async fn unindex(conn: &mut Conn, id: WebhookId) -> Result<()> {
+    sqlx::query("delete from subscriptions where webhook_id = $1").bind(&id.as_bytes()[..]).execute(conn).await?;
+    Ok(())
+}
+
+fn events_text(webhook: &Webhook) -> String {
+    let names: Vec<&str> = webhook.subscriptions.iter().map(Subscription::as_str).collect();
+    names.join(" ")
+}
+
+fn disabled_at(state: WebhookState) -> Option<i64> {
+    match state {
+        WebhookState::Enabled => None,
+        WebhookState::Disabled { at, .. } => Some(at.as_micros()),
+    }
+}
+
+fn disabled_reason(state: WebhookState) -> Option<&'static str> {
+    match state {
+        WebhookState::Enabled => None,
+        WebhookState::Disabled { reason, .. } => Some(reason.as_str()),
+    }
+}
+
+fn webhook(row: &SqliteRow) -> Result<Webhook> {
+    let record = Record::new("webhooks", row);
+    let state = match record.instant_or_null("disabled_at")? {
+        None => WebhookState::Enabled,
+        Some(at) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
+    };
+    let names = record.text("events")?;
+    let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();
+    Ok(Webhook {
+        id: WebhookId::from_bytes(record.id("id")?),
+        tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
+        url: record.word("url", WebhookUrl::from_record)?,
+        subscriptions: subscriptions.map_err(|_| record.corrupt("events", "not event types"))?,
+        description: record.text("description")?,
+        format: record.word("format", Format::parse)?,
+        audience: record.text_or_null("audience")?,
+        state,
+        version: record.int("version")?,
+        last_delivery_at: record.instant_or_null("last_delivery_at")?,
+        created_at: record.instant("created_at")?,
+        updated_at: record.instant("updated_at")?,
+    })
+}
