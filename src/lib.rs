@@ -7,3 +7,5 @@
 pub mod api;
 /// How it is wired: opens every ring once, then serves or runs one command.
 pub mod app;
+/// What is commanded.
+pub mod cli;

@@ -1,0 +1,36 @@
+//! What is sealed: the only ring that touches private keys.
+//!
+//! Keys are made, sealed, opened and used here and nowhere else; other rings hold sealed texts and public halves. Key
+//! material comes from the operating system through OpenSSL, never from a random number generator of ours. A signing key
+//! signs webhook tokens and nothing else.
+
+pub mod digest;
+mod jwks;
+mod key_pair;
+mod master_key;
+mod signer;
+mod verify;
+
+pub use jwks::Jwks;
+pub use key_pair::{KeyPair, PublicJwk, SealedKey};
+pub use master_key::{MasterKey, MasterKeyError, Purpose};
+pub use signer::Signer;
+pub use verify::{Expected, Rejection, Verified, verify};
+
+/// Something that should have worked with keys of our own did not. The cause may name members of a key, so it is not
+/// kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SigningError {
+    #[error("a {0} key could not be made")]
+    Generation(&'static str),
+    #[error("the key {0} could not be read back; its record was damaged")]
+    Unreadable(String),
+    #[error(
+        "a sealed record could not be opened: it was sealed under another master key, or for another purpose, or was damaged"
+    )]
+    Unopenable,
+    #[error("a record could not be sealed")]
+    Sealing,
+    #[error("a token could not be signed")]
+    Signature,
+}

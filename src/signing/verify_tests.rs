@@ -1,0 +1,86 @@
+//! Tokens of ours verify; forgeries are refused for the right reason.
+
+use super::*;
+use crate::domain::id::TenantId;
+use crate::signing::{Jwks, KeyPair, MasterKey, Signer};
+
+const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+const CLAIMS: &str = r#"{"iss":"https://a.example","aud":["https://b.example/hooks"],"iat":1699999995,"exp":1700000295,"evt":"user.created","data":1e400}"#;
+
+fn issuer(algorithm: Algorithm) -> (Signer, Jwks) {
+    let master_key = MasterKey::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
+    let pair = KeyPair::generate(algorithm).unwrap();
+    let sealed = pair.seal(&master_key, TenantId::from_bytes([1; 16])).unwrap();
+    (Signer::open(&sealed, &master_key).unwrap(), Jwks::of(&[pair.public().unwrap()]))
+}
+
+fn expected() -> Expected<'static> {
+    Expected { issuer: Some("https://a.example"), audience: Some("https://b.example/hooks"), now: NOW }
+}
+
+fn forged_header(token: &str, header: &str) -> String {
+    let (_, rest) = token.split_once('.').unwrap();
+    format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+}
+
+#[test]
+fn a_token_of_every_algorithm_verifies_with_its_claims_untouched() {
+    for algorithm in Algorithm::ALL {
+        let (signer, jwks) = issuer(algorithm);
+
+        let verified = verify(&signer.sign(CLAIMS.as_bytes()).unwrap(), &jwks.body, &expected()).unwrap();
+
+        assert_eq!(verified.claims, CLAIMS);
+        assert_eq!(verified.kid, signer.kid().as_str());
+    }
+}
+
+#[test]
+fn the_header_holds_alg_kid_and_typ_alone() {
+    let (signer, _) = issuer(Algorithm::Es256);
+    let token = signer.sign(CLAIMS.as_bytes()).unwrap();
+
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+
+    let kid = signer.kid();
+    assert_eq!(String::from_utf8(header).unwrap(), format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"JWT"}}"#));
+    assert_eq!(token.split('.').next_back().unwrap().len(), 86);
+}
+
+#[test]
+fn a_forged_token_is_refused_for_its_reason() {
+    let (signer, jwks) = issuer(Algorithm::Es256);
+    let (stranger, _) = issuer(Algorithm::Es256);
+    let token = signer.sign(CLAIMS.as_bytes()).unwrap();
+    let kid = signer.kid();
+    let refused = |token: &str| verify(token, &jwks.body, &expected()).unwrap_err();
+
+    let altered = token.replacen(".ey", ".eY", 1);
+    assert!(matches!(refused(&altered), Rejection::Signature));
+    let unsigned = forged_header(&token, r#"{"alg":"none","kid":"x"}"#);
+    assert_eq!(refused(&unsigned), Rejection::Algorithm("none".to_owned()));
+    let confused = forged_header(&token, &format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
+    assert_eq!(refused(&confused), Rejection::Algorithm("HS256".to_owned()));
+    let swapped = forged_header(&token, &format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#));
+    assert!(matches!(refused(&swapped), Rejection::AlgorithmMismatch { .. }));
+    let pointing = forged_header(&token, &format!(r#"{{"alg":"ES256","kid":"{kid}","jku":"https://evil.example"}}"#));
+    assert_eq!(refused(&pointing), Rejection::HeaderMember("jku".to_owned()));
+    assert!(matches!(refused(&stranger.sign(CLAIMS.as_bytes()).unwrap()), Rejection::UnknownKid { .. }));
+    assert_eq!(refused("abc"), Rejection::NotCompact);
+}
+
+#[test]
+fn a_token_for_somebody_else_or_another_time_is_refused() {
+    let (signer, jwks) = issuer(Algorithm::EdDsa);
+    let token = signer.sign(CLAIMS.as_bytes()).unwrap();
+    let refused = |expected: &Expected<'_>| verify(&token, &jwks.body, expected).unwrap_err();
+
+    let elsewhere = Expected { audience: Some("https://c.example"), ..expected() };
+    assert!(matches!(refused(&elsewhere), Rejection::Audience { .. }));
+    let otherwise = Expected { issuer: Some("https://c.example"), ..expected() };
+    assert!(matches!(refused(&otherwise), Rejection::Issuer { .. }));
+    let late = Expected { now: Timestamp::from_micros(1_700_000_295_000_000), ..expected() };
+    assert!(matches!(refused(&late), Rejection::Expired(_)));
+    let early = Expected { now: Timestamp::from_micros(1_699_999_994_000_000), ..expected() };
+    assert!(matches!(refused(&early), Rejection::IssuedInFuture(_)));
+}
