@@ -9,3 +9,5 @@ pub mod api;
 pub mod app;
 /// What is commanded.
 pub mod cli;
+/// What is configured: flags, environment and file become values that are proven sane.
+pub mod config;
