@@ -11,3 +11,5 @@ pub mod app;
 pub mod cli;
 /// What is configured: flags, environment and file become values that are proven sane.
 pub mod config;
+/// What is true: values, states, decisions.
+pub mod domain;

@@ -1,0 +1,187 @@
+//! Sending one parcel, once.
+
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use url::{Host, Url};
+
+use super::address::AddressPolicy;
+use super::reply::{self, Reply};
+use crate::domain::delivery::FailureKind;
+use crate::domain::time::Timestamp;
+
+/// One attempt may take this long, from the name's resolution to the answer's last byte.
+const ATTEMPT_BUDGET: Duration = Duration::from_secs(30);
+/// Of which the connection, TLS included, may take this long.
+const CONNECT_BUDGET: Duration = Duration::from_secs(5);
+/// A name that resolves to more addresses than this is not judged but refused.
+const ADDRESSES_MAX: usize = 32;
+/// Connections kept open to one receiver; more than its share of work in flight would lie idle.
+const IDLE_PER_HOST_MAX: usize = 64;
+/// How long an idle connection is kept. Many servers close theirs after 60 s or more.
+const IDLE_FOR: Duration = Duration::from_secs(50);
+/// How we introduce ourselves.
+pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
+
+/// What is to be sent.
+pub struct Parcel<'a> {
+    pub url: &'a Url,
+    pub headers: &'a [(&'static str, String)],
+    pub body: Bytes,
+}
+
+/// No client could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up; on Debian, install the package ca-certificates")]
+pub struct EgressError(#[source] reqwest::Error);
+
+impl EgressError {
+    pub(super) fn from_reqwest(error: reqwest::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Sends parcels to addresses that the policy allows. Cheap to clone.
+#[derive(Clone)]
+pub struct Egress {
+    policy: Arc<AddressPolicy>,
+    pooled: Client,
+    /// Never reuses a connection: for the second try after a kept one turned out to be closed.
+    fresh: Client,
+}
+
+impl Egress {
+    pub fn new(policy: AddressPolicy) -> Result<Self, EgressError> {
+        let policy = Arc::new(policy);
+        let builder = || guarded(Arc::new(Resolver { policy: policy.clone() }));
+        let pooled = builder().pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(IDLE_FOR);
+        let fresh = builder().pool_max_idle_per_host(0);
+        Ok(Self {
+            pooled: pooled.build().map_err(EgressError)?,
+            fresh: fresh.build().map_err(EgressError)?,
+            policy: policy.clone(),
+        })
+    }
+
+    /// Whether a URL with this host may be registered. Names are judged when they are resolved, literals here.
+    pub fn may_reach(&self, url: &Url) -> bool {
+        literal(url).is_none_or(|address| self.policy.allows(address))
+    }
+
+    /// Sends a parcel and reads the answer, within the budget of one attempt.
+    pub async fn post(&self, parcel: Parcel<'_>, now: Timestamp) -> Result<Reply, FailureKind> {
+        if !self.may_reach(parcel.url) {
+            return Err(FailureKind::Blocked);
+        }
+        let attempt = async {
+            match self.post_with(&self.pooled, &parcel, now).await {
+                // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
+                // the same attempt goes again on a new connection; at least once allows it.
+                Err(error) if is_stale_connection(&error) => self.post_with(&self.fresh, &parcel, now).await,
+                answered => answered,
+            }
+        };
+        match tokio::time::timeout(ATTEMPT_BUDGET, attempt).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(kind_of(&error)),
+            Err(_) => Err(FailureKind::Timeout),
+        }
+    }
+
+    async fn post_with(&self, client: &Client, parcel: &Parcel<'_>, now: Timestamp) -> Result<Reply, reqwest::Error> {
+        let response =
+            client.post(parcel.url.clone()).headers(headers(parcel)).body(parcel.body.clone()).send().await?;
+        reply::read(response, now).await
+    }
+}
+
+fn guarded(resolver: Arc<Resolver>) -> ClientBuilder {
+    Client::builder()
+        .http1_only()
+        .no_proxy()
+        .redirect(Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT_BUDGET)
+        .dns_resolver(resolver)
+}
+
+fn headers(parcel: &Parcel<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(parcel.headers.len() + 2);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in parcel.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+/// The address in the URL itself. An HTTP client does not ask its resolver about these.
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(IpAddr::V4(address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(address)),
+        Host::Domain(_) => None,
+    }
+}
+
+struct Resolver {
+    policy: Arc<AddressPolicy>,
+}
+
+/// A name resolved to an address that webhooks may not reach.
+#[derive(Debug, thiserror::Error)]
+#[error("the name resolves to an address that may not be reached")]
+struct Blocked;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.policy.clone();
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let all_allowed = addresses.iter().all(|address| policy.allows(address.ip()));
+            if addresses.len() > ADDRESSES_MAX || !all_allowed {
+                return Err(Blocked.into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_stale_connection(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_connect() && !error.is_timeout() && !error.is_dns()
+}
+
+fn kind_of(error: &reqwest::Error) -> FailureKind {
+    if causes(error).any(|cause| cause.is::<Blocked>()) {
+        FailureKind::Blocked
+    } else if error.is_timeout() {
+        FailureKind::Timeout
+    } else if error.is_dns() {
+        FailureKind::Dns
+    } else if causes(error).any(is_tls) {
+        FailureKind::Tls
+    } else if error.is_connect() {
+        FailureKind::Connect
+    } else {
+        FailureKind::Protocol
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+}
+
+/// TLS trouble travels inside an I/O error, which does not name it among its sources.
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    cause.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
+}

@@ -1,0 +1,16 @@
+//! What leaves: the only ring that opens sockets to strangers.
+//!
+//! A webhook sender makes requests for people it does not know, so every address is judged at the moment of connecting:
+//! a name is resolved once, all its answers are judged, and only judged addresses are dialled. Redirects are not
+//! followed, proxies of the environment are not used, bodies are not decompressed, and every wait and every size has a
+//! bound.
+
+mod address;
+mod client;
+mod operator;
+mod reply;
+
+pub use address::AddressPolicy;
+pub use client::{Egress, EgressError, Parcel};
+pub use operator::{Fetched, OperatorClient};
+pub use reply::Reply;

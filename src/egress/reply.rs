@@ -1,0 +1,75 @@
+//! What a stranger answered, cut to size.
+
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::domain::time::Timestamp;
+
+/// How much of an answer's body is read before the connection is given up.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How much of it is kept for the log.
+const EXCERPT_BYTES_MAX: usize = 1024;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub status_code: u16,
+    pub retry_after: Option<Duration>,
+    /// The beginning of the body as text; what is not UTF-8 or cannot be stored is replaced.
+    pub excerpt: String,
+}
+
+/// Reads an answer to its end, or to the bound, so that its connection can serve again.
+pub(super) async fn read(mut response: reqwest::Response, now: Timestamp) -> Result<Reply, reqwest::Error> {
+    let status_code = response.status().as_u16();
+    let header = response.headers().get(RETRY_AFTER);
+    let retry_after = header.and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
+    let mut kept = Vec::new();
+    let mut read_bytes = 0;
+    while let Some(chunk) = response.chunk().await? {
+        let room = EXCERPT_BYTES_MAX - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        read_bytes += chunk.len();
+        if read_bytes >= BODY_BYTES_MAX {
+            break;
+        }
+    }
+    let excerpt = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
+    Ok(Reply { status_code, retry_after, excerpt })
+}
+
+/// `Retry-After` as seconds or as a date (RFC 9110 10.2.3); `None` when it is neither.
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(u64::from(seconds)));
+    }
+    // IMF-fixdate is RFC 2822 with an obsolete zone name.
+    let date = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
+    let micros = i64::try_from(date.unix_timestamp_nanos() / 1_000).ok()?;
+    Some(Timestamp::from_micros(micros).since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
+        let check = |text: &str, seconds: Option<u64>| {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        };
+
+        check("120", Some(120));
+        check(" 0 ", Some(0));
+        check("Sun, 01 Mar 2026 12:02:00 GMT", Some(120));
+        check("Sun, 01 Mar 2026 11:00:00 GMT", Some(0));
+        check("-5", None);
+        check("soon", None);
+        check("99999999999", None);
+    }
+}
