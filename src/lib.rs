@@ -13,3 +13,5 @@ pub mod cli;
 pub mod config;
 /// What is true: values, states, decisions.
 pub mod domain;
+/// What leaves: the only ring that opens sockets to strangers.
+pub mod egress;

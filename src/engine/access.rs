@@ -1,0 +1,112 @@
+//! Who is asking, and making and revoking the keys they ask with.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+
+use super::Engine;
+use super::clock::NoRandomness;
+use crate::domain::access::{ApiKey, ApiKeySecret, Caller, Scope};
+use crate::domain::id::{ApiKeyId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::signing::digest;
+use crate::store::{StoreError, api_keys};
+
+/// How long a caller is remembered before its key is looked up again: a key that was revoked elsewhere is refused here
+/// within this time.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3);
+/// How many callers are remembered.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
+
+/// Callers whose keys were looked up lately, by the digest of the key.
+pub(super) struct KnownCallers(Mutex<LruCache<[u8; 32], (Timestamp, Caller)>>);
+
+impl Default for KnownCallers {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED_MAX)))
+    }
+}
+
+impl KnownCallers {
+    fn get(&self, digest: &[u8; 32], now: Timestamp) -> Option<Caller> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, caller) = known.get(digest)?;
+        (now.since(*at) < REMEMBERED_FOR).then(|| caller.clone())
+    }
+
+    fn put(&self, digest: [u8; 32], now: Timestamp, caller: Caller) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(digest, (now, caller));
+    }
+
+    fn forget_all(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// What somebody wishes of an API key.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    pub tenant_id: Option<TenantId>,
+    pub label: String,
+    pub scopes: Vec<Scope>,
+}
+
+/// No key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateKeyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+impl Engine {
+    /// Whose key this is; `None` when it is nobody's.
+    pub async fn caller_of(&self, presented: &str) -> Result<Option<Caller>, StoreError> {
+        let digest = digest::sha256(presented.as_bytes());
+        if self.terms.admin_key_digest.is_some_and(|admin| digest::equal(&admin, &digest)) {
+            return Ok(Some(Caller::operator()));
+        }
+        if ApiKeySecret::parse(presented).is_none() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        if let Some(caller) = self.callers.get(&digest, now) {
+            return Ok(Some(caller));
+        }
+        let mut reader = self.store.read().await?;
+        let Some(key) = api_keys::find(reader.conn(), &digest).await? else { return Ok(None) };
+        let caller = Caller { key_id: Some(key.id), tenant_id: key.tenant_id, scopes: key.scopes };
+        self.callers.put(digest, now, caller.clone());
+        Ok(Some(caller))
+    }
+
+    /// Makes an API key. The secret is returned this once and kept nowhere.
+    pub async fn create_api_key(&self, wish: NewApiKey) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
+        let secret = ApiKeySecret::from_random(&self.clock.secret_bytes()?);
+        let key = ApiKey {
+            id: ApiKeyId::from_bytes(self.clock.id()),
+            tenant_id: wish.tenant_id,
+            label: wish.label,
+            tail: secret.tail(),
+            scopes: wish.scopes,
+            created_at: self.clock.now(),
+            revoked_at: None,
+        };
+        let mut tx = self.store.write().await?;
+        api_keys::insert(tx.conn(), &key, &digest::sha256(secret.reveal().as_bytes())).await?;
+        tx.commit().await?;
+        Ok((key, secret))
+    }
+
+    /// Revokes an API key, of this tenant if one is named; answers whether there was one to revoke.
+    pub async fn revoke_api_key(&self, id: ApiKeyId, tenant_id: Option<TenantId>) -> Result<bool, StoreError> {
+        let mut tx = self.store.write().await?;
+        let revoked = api_keys::revoke(tx.conn(), id, tenant_id, self.clock.now()).await?;
+        tx.commit().await?;
+        self.callers.forget_all();
+        Ok(revoked)
+    }
+}

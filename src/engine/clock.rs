@@ -1,0 +1,154 @@
+//! Time and chance. The only file that asks the system for either; everybody below takes what it says as an argument.
+//!
+//! A simulated clock stands still until its hands are moved, and throws its dice from a seed, so that a test of days
+//! runs in milliseconds and runs alike each time. Secrets come from the operating system whichever clock is used.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{RngExt as _, SeedableRng as _, TryRng as _};
+use tokio::sync::watch;
+
+use crate::domain::retry::Jitter;
+use crate::domain::time::Timestamp;
+
+/// The operating system gave no randomness. Nothing that needs a secret may go on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system gives no randomness")]
+pub struct NoRandomness;
+
+/// The clock and the dice.
+pub struct Clock {
+    hands: Hands,
+    dice: Mutex<Dice>,
+}
+
+enum Hands {
+    System,
+    Simulated(watch::Sender<Timestamp>),
+}
+
+struct Dice {
+    rng: StdRng,
+    /// The ULID that was made last, as a number: ids of one node never go backwards.
+    last_id: u128,
+}
+
+impl Clock {
+    /// The clock of the machine.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of randomness")]
+    pub fn system() -> Self {
+        Self { hands: Hands::System, dice: Mutex::new(Dice { rng: StdRng::from_rng(&mut rand::rng()), last_id: 0 }) }
+    }
+
+    /// A clock that stands at `start`, with dice thrown from `seed`.
+    pub fn simulated(start: Timestamp, seed: u64) -> Self {
+        let dice = Dice { rng: StdRng::seed_from_u64(seed), last_id: 0 };
+        Self { hands: Hands::Simulated(watch::Sender::new(start)), dice: Mutex::new(dice) }
+    }
+
+    /// Moves the hands of a simulated clock; the machine's clock moves by itself.
+    pub fn advance(&self, span: Duration) {
+        if let Hands::Simulated(hands) = &self.hands {
+            hands.send_modify(|now| *now = now.plus(span));
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the time of day")]
+    pub fn now(&self) -> Timestamp {
+        match &self.hands {
+            Hands::System => {
+                let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+            }
+            Hands::Simulated(hands) => *hands.borrow(),
+        }
+    }
+
+    /// Waits for an instant.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        match &self.hands {
+            Hands::System => tokio::time::sleep(at.since(self.now())).await,
+            Hands::Simulated(hands) => {
+                // An error would mean that the clock is gone, and this is the clock.
+                let _ = hands.subscribe().wait_for(|now| *now >= at).await;
+            }
+        }
+    }
+
+    /// Starts measuring a span, in real time whichever clock this is.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the monotonic clock")]
+    pub fn stopwatch(&self) -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// The bytes of a new ULID: the instant in milliseconds, then randomness. Later ids are greater.
+    pub fn id(&self) -> [u8; 16] {
+        let millis = u128::try_from(self.now().as_micros() / 1_000).unwrap_or_default();
+        let mut dice = self.dice();
+        let drawn = (millis << 80) | (dice.rng.random::<u128>() >> 48);
+        let id = if drawn > dice.last_id { drawn } else { dice.last_id + 1 };
+        dice.last_id = id;
+        id.to_be_bytes()
+    }
+
+    pub fn jitter(&self) -> Jitter {
+        Jitter::from_unit(self.dice().rng.random::<f64>())
+    }
+
+    /// Bytes that nobody can guess, for secrets.
+    pub fn secret_bytes<const N: usize>(&self) -> Result<[u8; N], NoRandomness> {
+        let mut bytes = [0; N];
+        SysRng.try_fill_bytes(&mut bytes).map_err(|_| NoRandomness)?;
+        Ok(bytes)
+    }
+
+    fn dice(&self) -> MutexGuard<'_, Dice> {
+        self.dice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A span that is being measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_instant_still_grow() {
+        let clock = Clock::simulated(Timestamp::from_micros(1_700_000_000_000_000), 1);
+
+        let ids: Vec<[u8; 16]> = (0..1_000).map(|_| clock.id()).collect();
+
+        assert!(ids.is_sorted_by(|a, b| a < b));
+    }
+
+    #[tokio::test]
+    async fn a_simulated_sleeper_wakes_when_the_hands_pass_its_instant() {
+        let clock = Clock::simulated(Timestamp::from_micros(0), 1);
+        let at = clock.now().plus(Duration::from_secs(60));
+
+        let (woken_at, ()) = tokio::join!(
+            async {
+                clock.sleep_until(at).await;
+                clock.now()
+            },
+            async {
+                clock.advance(Duration::from_secs(59));
+                tokio::task::yield_now().await;
+                clock.advance(Duration::from_secs(1));
+            }
+        );
+
+        assert_eq!(woken_at, at);
+    }
+}

@@ -1,0 +1,219 @@
+//! Claiming what is due and sending it. Holds no database connection while a socket waits.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::addressees::Addressee;
+use super::job;
+use super::lanes::{Grant, load_of};
+use super::settle::Verdict;
+use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
+use crate::domain::event::Event;
+use crate::domain::id::{EventId, WebhookId};
+use crate::domain::time::Timestamp;
+use crate::egress::Parcel;
+use crate::signing::SigningError;
+use crate::store::queue::Lease;
+use crate::store::{StoreError, events, queue, webhooks};
+use crate::wire::{self, Envelope, Letter};
+
+/// How long a claim holds: the 30 s that an attempt may take, and time to write down what became of it.
+pub(super) const LEASE: Duration = Duration::from_secs(40);
+/// How often the queue itself is asked who has work, whatever the lanes remember.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long the end waits for deliveries that are under way before it gives them back.
+const FINISH_FOR: Duration = Duration::from_secs(25);
+
+/// A claimed delivery with all that is needed to send it. What is missing was deleted since it was queued.
+pub(super) struct Shipment {
+    pub(super) claim: Claim,
+    pub(super) event: Option<Arc<Event>>,
+    pub(super) addressee: Option<Arc<Addressee>>,
+    pub(super) load: u32,
+}
+
+/// The job: claims and sends until the end, then finishes what is under way or gives it back.
+pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
+    let mut look_at = engine.clock.now();
+    while !end.is_cancelled() {
+        let bell = engine.due.notified();
+        match engine.dispatch_once(&mut look_at).await {
+            // There may be more: no rest.
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "due deliveries could not be claimed; trying again"
+                );
+                job::pause(job::AFTER_FAILURE, &end).await;
+                continue;
+            }
+        }
+        let until = engine.lanes().next_timer().map_or(look_at, |timer| timer.min(look_at));
+        job::rest(&engine.clock, bell, until, &end).await;
+    }
+    engine.finish().await;
+}
+
+impl Engine {
+    /// One bounded step: claims what the lanes grant and starts sending it. Answers whether there was anything.
+    async fn dispatch_once(&self, look_at: &mut Timestamp) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        if now >= *look_at {
+            self.look_into_queue().await?;
+            *look_at = now.plus(LOOK_EVERY);
+        }
+        let grants = self.lanes().take(now);
+        if grants.is_empty() {
+            return Ok(false);
+        }
+        match self.claim(&grants, now).await {
+            Ok(shipments) => {
+                shipments.into_iter().for_each(|shipment| self.launch(shipment));
+                Ok(true)
+            }
+            Err(error) => {
+                // Leave that was not used goes back, and the lanes stay due.
+                let mut lanes = self.lanes();
+                grants.into_iter().for_each(|grant| lanes.claimed(grant, 0, Some(now), now));
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells the lanes what the queue holds, whoever put it there.
+    async fn look_into_queue(&self) -> Result<(), StoreError> {
+        let mut reader = self.store.read().await?;
+        let backlogs = queue::backlogs(reader.conn()).await?;
+        let mut lanes = self.lanes();
+        backlogs.into_iter().for_each(|backlog| lanes.note_due(backlog.webhook_id, backlog.due_at));
+        Ok(())
+    }
+
+    async fn claim(&self, grants: &[Grant], now: Timestamp) -> Result<Vec<Shipment>, StoreError> {
+        let lease = Lease { node_id: self.node_id, now, until: now.plus(LEASE) };
+        let mut tx = self.store.write().await?;
+        let mut claims = Vec::new();
+        let mut answers = Vec::with_capacity(grants.len());
+        for grant in grants {
+            let claimed = queue::claim(tx.conn(), grant.webhook_id, grant.limit, &lease).await?;
+            let next_due_at = queue::next_due_at(tx.conn(), grant.webhook_id).await?;
+            answers.push((*grant, u32::try_from(claimed.len()).unwrap_or(grant.limit), next_due_at));
+            claims.extend(claimed);
+        }
+        let webhook_ids: BTreeSet<WebhookId> = claims.iter().map(|claim| claim.key.webhook_id).collect();
+        let event_ids: BTreeSet<EventId> = claims.iter().map(|claim| claim.key.event_id).collect();
+        let versions = webhooks::versions(tx.conn(), &Vec::from_iter(webhook_ids)).await?;
+        let addressees = self.addressees(tx.conn(), &versions).await?;
+        let events = events::by_ids(tx.conn(), &Vec::from_iter(event_ids)).await?;
+        tx.commit().await?;
+        let events: HashMap<EventId, Arc<Event>> =
+            events.into_iter().map(|event| (event.id, Arc::new(event))).collect();
+        let mut lanes = self.lanes();
+        answers.into_iter().for_each(|(grant, used, next_due_at)| lanes.claimed(grant, used, next_due_at, now));
+        let shipment = |claim: Claim| {
+            let event = events.get(&claim.key.event_id).cloned();
+            let load = load_of(event.as_ref().map_or(0, |event| event.payload.len()));
+            lanes.weigh(load);
+            Shipment { event, addressee: addressees.get(&claim.key.webhook_id).cloned(), load, claim }
+        };
+        Ok(claims.into_iter().map(shipment).collect())
+    }
+
+    /// Starts sending. Leave for it was taken from the lanes and is given back when it is done.
+    pub(super) fn launch(&self, shipment: Shipment) {
+        let Some(engine) = self.me.upgrade() else { return };
+        self.under_way.spawn(async move { engine.deliver(shipment).await });
+    }
+
+    async fn deliver(&self, shipment: Shipment) {
+        let Shipment { claim, event, addressee, load } = shipment;
+        let webhook_id = claim.key.webhook_id;
+        let (verdict, answered_well) = match (event, addressee) {
+            (Some(event), Some(addressee)) if addressee.is_listening => {
+                let attempt = self.attempt(&event, &addressee, claim.attempt).await;
+                let settlement = self.terms.retry_policy.settle(
+                    claim.attempt,
+                    &attempt.outcome,
+                    self.clock.now(),
+                    self.clock.jitter(),
+                );
+                let answered_well = attempt.outcome.is_acknowledged();
+                (Verdict { claim, attempt: Some(attempt), settlement }, answered_well)
+            }
+            _ => (Verdict { claim, attempt: None, settlement: Settlement::Ended(Ending::Cancelled) }, true),
+        };
+        // When nobody writes verdicts any more, this node is ending: the delivery is given back.
+        let _ = self.verdicts.send(verdict).await;
+        let mut lanes = self.lanes();
+        lanes.done(webhook_id, load, answered_well);
+        if lanes.has_ready() {
+            self.due.notify_one();
+        }
+    }
+
+    /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
+    pub(super) async fn attempt(&self, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
+        let started_at = self.clock.now();
+        let stopwatch = self.clock.stopwatch();
+        let (outcome, excerpt, kid) = match self.letter(event, addressee, number, started_at) {
+            Ok(letter) => {
+                let parcel =
+                    Parcel { url: addressee.url.as_url(), headers: &letter.headers, body: letter.body.clone() };
+                let (outcome, excerpt) = match self.egress.post(parcel, started_at).await {
+                    Ok(reply) => {
+                        let (status_code, retry_after) = (reply.status_code, reply.retry_after);
+                        (Outcome::Answered { status_code, retry_after }, reply.excerpt)
+                    }
+                    Err(kind) => (Outcome::Failed(kind), String::new()),
+                };
+                (outcome, excerpt, Some(letter.kid.as_str().to_owned()))
+            }
+            Err(error) => {
+                tracing::error!(event.id = %event.id, webhook.id = %addressee.webhook_id, error = &error as &dyn std::error::Error, "a delivery could not be signed");
+                (Outcome::Failed(FailureKind::Internal), String::new(), None)
+            }
+        };
+        Attempt { number, started_at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
+    }
+
+    fn letter(
+        &self,
+        event: &Event,
+        addressee: &Addressee,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Result<Letter, SigningError> {
+        let (keys, signer) = self.signer_of(addressee.tenant_id)?;
+        let envelope = Envelope {
+            issuer: &keys.issuer,
+            subject: &keys.tenant.token_subject,
+            audience: &addressee.audience,
+            ttl: keys.tenant.token_ttl,
+            signer: &signer,
+            secret: addressee.secret.as_ref().map_err(Clone::clone)?,
+        };
+        wire::write(event, &envelope, attempt, now)
+    }
+
+    /// Waits for what is under way, and gives back what does not end in time.
+    async fn finish(&self) {
+        self.under_way.close();
+        let waited = tokio::time::timeout(FINISH_FOR, self.under_way.wait()).await;
+        if waited.is_err() {
+            tracing::warn!(deliveries.count = self.under_way.len(), "deliveries still under way are given back");
+        }
+    }
+
+    /// Makes due what this node claimed and will not settle any more.
+    pub async fn give_back(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        queue::release(tx.conn(), self.node_id, self.clock.now()).await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,143 @@
+//! Every tenant's keys as they are now, in memory: what signs, and what the JWKS lists.
+//!
+//! Signing and the JWKS never ask the database. They read a snapshot that is replaced whenever a tenant's keys change,
+//! and stays when the database is away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use super::Engine;
+use crate::domain::id::TenantId;
+use crate::domain::key_ring::{KeyRing, KeyState, Kid};
+use crate::domain::tenant::Tenant;
+use crate::signing::{Jwks, PublicJwk, SealedKey, Signer, SigningError};
+use crate::store::{Conn, StoreError, signing_keys, tenants};
+
+/// Tenants that are loaded in one go.
+const TENANTS_PER_LOAD: u32 = 500;
+
+/// Keys could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+/// A tenant and its keys at one moment.
+pub struct TenantKeys {
+    pub tenant: Tenant,
+    pub issuer: String,
+    pub ring: KeyRing,
+    pub jwks: Jwks,
+    active: Option<SealedKey>,
+    signer: OnceLock<Result<Arc<Signer>, SigningError>>,
+}
+
+impl TenantKeys {
+    fn signer(&self, engine: &Engine) -> Result<Arc<Signer>, SigningError> {
+        let open = || match &self.active {
+            Some(sealed) => Signer::open(sealed, &engine.master_key).map(Arc::new),
+            None => Err(SigningError::Signature),
+        };
+        self.signer.get_or_init(open).clone()
+    }
+}
+
+/// The snapshots of all tenants.
+#[derive(Default)]
+pub struct KeyBook {
+    pages: RwLock<Pages>,
+    /// Held while loading, so that two loads do not write over each other out of order.
+    version: Mutex<i64>,
+}
+
+#[derive(Default)]
+struct Pages {
+    tenants: HashMap<TenantId, Arc<TenantKeys>>,
+    default: Option<TenantId>,
+}
+
+impl Engine {
+    /// A tenant's keys, if there is such a tenant.
+    pub fn keys_of(&self, tenant_id: TenantId) -> Option<Arc<TenantKeys>> {
+        let pages = self.keys.pages.read().unwrap_or_else(PoisonError::into_inner);
+        pages.tenants.get(&tenant_id).cloned()
+    }
+
+    /// The tenant that is meant when nobody is named.
+    pub fn default_keys(&self) -> Option<Arc<TenantKeys>> {
+        let pages = self.keys.pages.read().unwrap_or_else(PoisonError::into_inner);
+        pages.default.and_then(|id| pages.tenants.get(&id).cloned())
+    }
+
+    /// Every tenant there is.
+    pub fn all_tenants(&self) -> Vec<Arc<TenantKeys>> {
+        let pages = self.keys.pages.read().unwrap_or_else(PoisonError::into_inner);
+        pages.tenants.values().cloned().collect()
+    }
+
+    /// The signer of a tenant, and what it signs for.
+    pub(super) fn signer_of(&self, tenant_id: TenantId) -> Result<(Arc<TenantKeys>, Arc<Signer>), SigningError> {
+        let keys = self.keys_of(tenant_id).ok_or(SigningError::Signature)?;
+        let signer = keys.signer(self)?;
+        Ok((keys, signer))
+    }
+
+    /// Loads every tenant whose keys changed since the last time, here or on another node.
+    pub async fn refresh_keys(&self) -> Result<(), KeysError> {
+        loop {
+            let known = *self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reader = self.store.read().await?;
+            let changed = tenants::changed_since(reader.conn(), known, TENANTS_PER_LOAD).await?;
+            let Some((newest, _)) = changed.last() else { return Ok(()) };
+            let newest = *newest;
+            let mut loaded = Vec::with_capacity(changed.len());
+            for (_, tenant) in changed {
+                loaded.push(self.load_keys(reader.conn(), tenant).await?);
+            }
+            let mut version = self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another task may have loaded something newer meanwhile; then this load starts again from there.
+            if *version == known {
+                *version = newest;
+                self.put_pages(loaded);
+            }
+        }
+    }
+
+    fn put_pages(&self, loaded: Vec<TenantKeys>) {
+        let mut pages = self.keys.pages.write().unwrap_or_else(PoisonError::into_inner);
+        for keys in loaded {
+            if keys.tenant.is_default {
+                pages.default = Some(keys.tenant.id);
+            }
+            pages.tenants.insert(keys.tenant.id, Arc::new(keys));
+        }
+    }
+
+    async fn load_keys(&self, conn: &mut Conn, tenant: Tenant) -> Result<TenantKeys, KeysError> {
+        let stored = signing_keys::of_tenant(conn, tenant.id).await?;
+        let ring = KeyRing::new(stored.iter().map(|stored| stored.key.clone()).collect());
+        let of_kid = |kid: &Kid| stored.iter().find(|stored| stored.key.kid == *kid);
+        let mut public = Vec::new();
+        for key in ring.published() {
+            if let Some(stored) = of_kid(&key.kid) {
+                public.push(PublicJwk::from_record(&stored.public_jwk, &key.kid, key.algorithm)?);
+            }
+        }
+        let active = stored.iter().find(|stored| matches!(stored.key.state, KeyState::Active { .. }));
+        let active = active.and_then(|stored| {
+            let jwe = stored.private_jwe.clone()?;
+            Some(SealedKey { tenant_id: tenant.id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, jwe })
+        });
+        Ok(TenantKeys {
+            issuer: tenant.issuer(&self.terms.public_url),
+            tenant,
+            ring,
+            jwks: Jwks::of(&public),
+            active,
+            signer: OnceLock::new(),
+        })
+    }
+}

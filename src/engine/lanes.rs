@@ -1,0 +1,235 @@
+//! Who may send now, and to whom: one lane per webhook with work, each with a bounded number of deliveries under way.
+//!
+//! Lanes are a memory of the queue, not the queue: they say where to look, and a wrong lane costs a look or a wait, never
+//! a delivery. Lanes with due work take turns, so a webhook with a million waiting and one with a single delivery are
+//! served alike. A lane whose receiver fails narrows, and all narrowed lanes together may use only half of the room, so
+//! receivers that do not answer cannot crowd out those that do.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::domain::id::WebhookId;
+use crate::domain::time::Timestamp;
+
+/// Deliveries under way to one receiver that answers well.
+const WIDTH_MAX: u32 = 64;
+/// Deliveries under way to one that does not answer.
+const WIDTH_MIN: u32 = 2;
+/// A lane narrower than this is in trouble.
+const WIDTH_TROUBLED: u32 = 16;
+/// All deliveries under way on this node, in loads: it bounds memory together with [`LOAD_BYTES`].
+const LOADS_MAX: u32 = 2_048;
+/// Of which lanes in trouble may use this many.
+const LOADS_TROUBLED_MAX: u32 = LOADS_MAX / 2;
+/// A payload of up to this many bytes is one load; larger ones are several.
+const LOAD_BYTES: usize = 32 * 1024;
+/// What one lane may claim in its turn.
+const TURN_MAX: u32 = 16;
+/// What is claimed in one transaction.
+const GRANTS_MAX: u32 = 128;
+
+/// Leave to claim and send up to `limit` due deliveries of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    pub webhook_id: WebhookId,
+    pub limit: u32,
+}
+
+/// How many loads a payload of this size is.
+pub fn load_of(payload_bytes: usize) -> u32 {
+    u32::try_from(1 + payload_bytes / LOAD_BYTES).unwrap_or(LOADS_MAX)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing is known to wait.
+    Idle,
+    /// The first delivery becomes due then.
+    Timer(Timestamp),
+    /// Something is due, and the lane stands in the row.
+    Ready,
+    /// Something is due, and too much is under way.
+    Full,
+    /// Somebody is claiming for it; what is noted meanwhile is kept.
+    Claiming { noted: Option<Timestamp> },
+}
+
+#[derive(Debug)]
+struct Lane {
+    rest: Rest,
+    width: u32,
+    under_way: u32,
+}
+
+impl Lane {
+    fn is_troubled(&self) -> bool {
+        self.width < WIDTH_TROUBLED
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: HashMap<WebhookId, Lane>,
+    ready: VecDeque<WebhookId>,
+    timers: BTreeSet<(Timestamp, WebhookId)>,
+    loads: u32,
+    /// How many of the deliveries under way belong to lanes in trouble.
+    troubled: u32,
+}
+
+impl Lanes {
+    /// Leave to send a delivery of this load at once, without queueing behind anything. Not while its webhook has due
+    /// work: that goes first.
+    pub fn admit(&mut self, webhook_id: WebhookId, load: u32) -> bool {
+        let room = self.loads + load <= LOADS_MAX;
+        let troubled_room = self.troubled < LOADS_TROUBLED_MAX;
+        let lane = self.lanes.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        let nothing_waits = matches!(lane.rest, Rest::Idle | Rest::Timer(_));
+        if !room || !nothing_waits || lane.under_way >= lane.width || (lane.is_troubled() && !troubled_room) {
+            return false;
+        }
+        lane.under_way += 1;
+        self.troubled += u32::from(lane.is_troubled());
+        self.loads += load;
+        true
+    }
+
+    /// Takes note that a delivery of this webhook becomes due at an instant.
+    pub fn note_due(&mut self, webhook_id: WebhookId, at: Timestamp) {
+        let lane = self.lanes.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        lane.rest = match lane.rest {
+            Rest::Idle => {
+                self.timers.insert((at, webhook_id));
+                Rest::Timer(at)
+            }
+            Rest::Timer(earlier) if earlier <= at => Rest::Timer(earlier),
+            Rest::Timer(later) => {
+                self.timers.remove(&(later, webhook_id));
+                self.timers.insert((at, webhook_id));
+                Rest::Timer(at)
+            }
+            Rest::Claiming { noted } => Rest::Claiming { noted: Some(noted.map_or(at, |noted| noted.min(at))) },
+            waiting @ (Rest::Ready | Rest::Full) => waiting,
+        };
+    }
+
+    /// Grants for lanes with due work, in turns. Each must be answered with [`Lanes::claimed`].
+    pub fn take(&mut self, now: Timestamp) -> Vec<Grant> {
+        self.ring_timers(now);
+        let mut grants = Vec::new();
+        let mut granted = 0;
+        for _ in 0..self.ready.len() {
+            let room = LOADS_MAX.saturating_sub(self.loads).min(GRANTS_MAX - granted);
+            if room == 0 {
+                break;
+            }
+            let Some(webhook_id) = self.ready.pop_front() else { break };
+            let Some(lane) = self.lanes.get_mut(&webhook_id) else { continue };
+            let free = lane.width.saturating_sub(lane.under_way);
+            if free == 0 {
+                lane.rest = Rest::Full;
+                continue;
+            }
+            let troubled_room = LOADS_TROUBLED_MAX.saturating_sub(self.troubled);
+            let allowed = if lane.is_troubled() { room.min(troubled_room) } else { room };
+            let limit = free.min(TURN_MAX).min(allowed);
+            if limit == 0 {
+                self.ready.push_back(webhook_id);
+                continue;
+            }
+            lane.under_way += limit;
+            lane.rest = Rest::Claiming { noted: None };
+            self.troubled += if lane.is_troubled() { limit } else { 0 };
+            self.loads += limit;
+            granted += limit;
+            grants.push(Grant { webhook_id, limit });
+        }
+        grants
+    }
+
+    fn ring_timers(&mut self, now: Timestamp) {
+        while let Some((at, webhook_id)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&webhook_id) {
+                lane.rest = Rest::Ready;
+                self.ready.push_back(webhook_id);
+            }
+        }
+    }
+
+    /// Answers a grant: how much of it was used, and when the webhook's next delivery is due.
+    pub fn claimed(&mut self, grant: Grant, used: u32, next_due_at: Option<Timestamp>, now: Timestamp) {
+        let unused = grant.limit.saturating_sub(used);
+        self.loads = self.loads.saturating_sub(unused);
+        let Some(lane) = self.lanes.get_mut(&grant.webhook_id) else { return };
+        lane.under_way = lane.under_way.saturating_sub(unused);
+        if lane.is_troubled() {
+            self.troubled = self.troubled.saturating_sub(unused);
+        }
+        let noted = match lane.rest {
+            Rest::Claiming { noted } => noted,
+            _ => None,
+        };
+        let next = [next_due_at, noted].into_iter().flatten().min();
+        lane.rest = match next {
+            Some(at) if at <= now && lane.under_way >= lane.width => Rest::Full,
+            Some(at) if at <= now => {
+                self.ready.push_back(grant.webhook_id);
+                Rest::Ready
+            }
+            Some(at) => {
+                self.timers.insert((at, grant.webhook_id));
+                Rest::Timer(at)
+            }
+            None => Rest::Idle,
+        };
+        self.forget_if_quiet(grant.webhook_id);
+    }
+
+    /// Adds what a claimed delivery weighs beyond the one load it was granted with.
+    pub fn weigh(&mut self, load: u32) {
+        self.loads += load.saturating_sub(1);
+    }
+
+    /// A delivery of this load is no longer under way. `answered_well` widens its lane, the opposite halves it.
+    pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered_well: bool) {
+        self.loads = self.loads.saturating_sub(load);
+        let Some(lane) = self.lanes.get_mut(&webhook_id) else { return };
+        if lane.is_troubled() {
+            self.troubled = self.troubled.saturating_sub(lane.under_way);
+        }
+        lane.under_way = lane.under_way.saturating_sub(1);
+        lane.width = if answered_well { (lane.width + 1).min(WIDTH_MAX) } else { (lane.width / 2).max(WIDTH_MIN) };
+        if lane.is_troubled() {
+            self.troubled += lane.under_way;
+        }
+        if lane.rest == Rest::Full && lane.under_way < lane.width {
+            lane.rest = Rest::Ready;
+            self.ready.push_back(webhook_id);
+        }
+        self.forget_if_quiet(webhook_id);
+    }
+
+    /// A lane that waits for nothing and whose receiver answers well is like one that was never there.
+    fn forget_if_quiet(&mut self, webhook_id: WebhookId) {
+        let quiet = |lane: &Lane| lane.rest == Rest::Idle && lane.under_way == 0;
+        if self.lanes.get(&webhook_id).is_some_and(quiet) {
+            self.lanes.remove(&webhook_id);
+        }
+    }
+
+    /// Whether [`Lanes::take`] would find something to grant at once.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty() && self.loads < LOADS_MAX
+    }
+
+    /// When the next timer rings.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

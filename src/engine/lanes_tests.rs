@@ -1,0 +1,131 @@
+//! Fairness and bounds of the lanes, without a clock or a queue.
+
+use super::*;
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::from_micros(1_000);
+const LATER: Timestamp = Timestamp::from_micros(2_000);
+
+fn webhook(number: u8) -> WebhookId {
+    WebhookId::from_bytes([number; 16])
+}
+
+#[test]
+fn a_lane_takes_no_more_than_its_width() {
+    let mut lanes = Lanes::default();
+
+    let admitted = (0..200).filter(|_| lanes.admit(webhook(1), 1)).count();
+
+    assert_eq!(admitted, 64);
+    assert!(lanes.admit(webhook(2), 1));
+}
+
+#[test]
+fn lanes_with_due_work_take_turns() {
+    let mut lanes = Lanes::default();
+    lanes.note_due(webhook(1), NOW);
+    lanes.note_due(webhook(2), NOW);
+
+    let first = lanes.take(NOW);
+    for grant in &first {
+        lanes.claimed(*grant, grant.limit, Some(NOW), NOW);
+    }
+    let second = lanes.take(NOW);
+
+    let granted: Vec<(WebhookId, u32)> =
+        first.iter().chain(&second).map(|grant| (grant.webhook_id, grant.limit)).collect();
+    assert_eq!(granted, [(webhook(1), 16), (webhook(2), 16), (webhook(1), 16), (webhook(2), 16)]);
+}
+
+#[test]
+fn new_work_does_not_overtake_what_is_due() {
+    let mut lanes = Lanes::default();
+    lanes.note_due(webhook(1), NOW);
+    let grant = lanes.take(NOW)[0];
+
+    assert!(!lanes.admit(webhook(1), 1));
+    lanes.claimed(grant, 0, None, NOW);
+    assert!(lanes.admit(webhook(1), 1));
+}
+
+#[test]
+fn a_full_lane_is_ready_again_when_a_delivery_is_done() {
+    let mut lanes = Lanes::default();
+    for _ in 0..64 {
+        assert!(lanes.admit(webhook(1), 1));
+    }
+    lanes.note_due(webhook(1), NOW);
+
+    assert!(lanes.take(NOW).is_empty());
+    lanes.done(webhook(1), 1, true);
+    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 1 }]);
+}
+
+#[test]
+fn what_is_noted_during_a_claim_is_not_lost() {
+    let mut lanes = Lanes::default();
+    lanes.note_due(webhook(1), NOW);
+    let grant = lanes.take(NOW)[0];
+    lanes.note_due(webhook(1), LATER);
+
+    lanes.claimed(grant, 1, None, NOW);
+
+    assert_eq!(lanes.next_timer(), Some(LATER));
+}
+
+#[test]
+fn receivers_that_fail_cannot_use_all_of_the_room() {
+    let mut lanes = Lanes::default();
+    for _ in 0..8 {
+        for number in 0..=255 {
+            lanes.admit(webhook(number), 1);
+            lanes.done(webhook(number), 1, false);
+            lanes.note_due(webhook(number), LATER);
+        }
+    }
+
+    let admitted: usize = (0..=255).map(|number| (0..64).filter(|_| lanes.admit(webhook(number), 1)).count()).sum();
+
+    assert_eq!(admitted, 512, "two for each of 256 narrowed lanes");
+}
+
+#[test]
+fn large_payloads_take_more_of_the_room() {
+    let mut lanes = Lanes::default();
+    let load = load_of(256 * 1024);
+
+    let admitted: usize = (0..=255).map(|number| (0..64).filter(|_| lanes.admit(webhook(number), load)).count()).sum();
+
+    assert_eq!(load, 9);
+    assert_eq!(admitted, 2_048 / 9);
+}
+
+proptest! {
+    /// Whatever happens, what was granted and given back leaves nothing behind.
+    #[test]
+    fn the_books_balance(steps in prop::collection::vec((0_u8..6, 0_u8..4, any::<bool>()), 1..300)) {
+        let mut lanes = Lanes::default();
+        let mut under_way: Vec<WebhookId> = Vec::new();
+        for (number, action, flag) in steps {
+            match action {
+                0 if lanes.admit(webhook(number), 1) => under_way.push(webhook(number)),
+                1 => lanes.note_due(webhook(number), if flag { NOW } else { LATER }),
+                2 => for grant in lanes.take(NOW) {
+                    let used = if flag { grant.limit } else { grant.limit / 2 };
+                    lanes.claimed(grant, used, flag.then_some(NOW), NOW);
+                    under_way.extend((0..used).map(|_| grant.webhook_id));
+                },
+                3 => if let Some(webhook_id) = under_way.pop() {
+                    lanes.done(webhook_id, 1, flag);
+                },
+                _ => {}
+            }
+            prop_assert_eq!(lanes.loads as usize, under_way.len());
+            prop_assert!(lanes.troubled <= lanes.loads);
+        }
+        for webhook_id in under_way {
+            lanes.done(webhook_id, 1, true);
+        }
+        prop_assert_eq!((lanes.loads, lanes.troubled), (0, 0));
+    }
+}

@@ -1,0 +1,138 @@
+//! What happens: use cases, and jobs that go on by themselves. The only ring with a clock.
+//!
+//! ```text
+//!  POST /v1/events ─▶ ingest ──┐ one transaction: event, who it concerns, queue
+//!                              ├─▶ dispatch ─▶ wire ─▶ signing ─▶ egress ─▶ receiver
+//!  what is due ─▶ lanes ───────┘        │
+//!                    ▲                  ▼ outcome, decided by the retry policy
+//!                    └──────────────  settle   one transaction: history, or the queue again
+//! ```
+//! A job takes no input, may run at any moment and any number of times. Notifications shorten waits; losing one costs
+//! latency, never work. Queues between jobs are bounded: when one is full, whoever fills it is told to come back.
+
+pub mod access;
+mod addressees;
+pub mod clock;
+pub mod deliveries;
+pub mod dispatch;
+pub mod ingest;
+pub mod job;
+pub mod keys;
+mod lanes;
+pub mod operator;
+pub mod rotate;
+pub mod settle;
+pub mod sweep;
+pub mod tenants;
+pub mod webhooks;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::task::TaskTracker;
+
+use crate::domain::id::NodeId;
+use crate::domain::key_ring::KeyPolicy;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::webhook::PlainHttp;
+use crate::egress::Egress;
+use crate::signing::MasterKey;
+use crate::store::Store;
+
+use access::KnownCallers;
+use addressees::Addressees;
+use clock::Clock;
+use ingest::Intake;
+use keys::KeyBook;
+use lanes::Lanes;
+use settle::Verdict;
+
+/// What the engine is told once, at its start.
+pub struct Terms {
+    /// The base of every issuer, without a trailing slash.
+    pub public_url: String,
+    pub plain_http: PlainHttp,
+    pub key_policy: KeyPolicy,
+    pub retry_policy: RetryPolicy,
+    /// SHA-256 of the operator's own key, if there is one.
+    pub admin_key_digest: Option<[u8; 32]>,
+}
+
+/// Everything that use cases and jobs work with.
+pub struct Engine {
+    pub store: Store,
+    pub clock: Clock,
+    pub terms: Terms,
+    master_key: MasterKey,
+    egress: Egress,
+    node_id: NodeId,
+    keys: KeyBook,
+    callers: KnownCallers,
+    addressees: Addressees,
+    intake: Intake,
+    verdicts: mpsc::Sender<Verdict>,
+    lanes: Mutex<Lanes>,
+    /// Rung when a lane may have something to grant.
+    due: Notify,
+    /// Rung when a key ring may have something to do.
+    rotation_due: Notify,
+    /// Deliveries under way.
+    under_way: TaskTracker,
+    /// For the tasks that deliveries run in.
+    me: Weak<Self>,
+}
+
+/// The receiving ends of the engine's queues, for the jobs that empty them.
+pub struct Inboxes {
+    pub ingest: ingest::Inbox,
+    pub settle: mpsc::Receiver<Verdict>,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    pub store: Store,
+    pub clock: Clock,
+    pub master_key: MasterKey,
+    pub egress: Egress,
+    pub terms: Terms,
+}
+
+/// Verdicts that wait to be written; beyond them, deliveries wait before they are called done.
+const VERDICTS_MAX: usize = 4_096;
+
+impl Engine {
+    /// Puts the parts together. Nothing runs yet: `app` starts the jobs.
+    pub fn new(parts: Parts) -> (Arc<Self>, Inboxes) {
+        let (intake, ingest) = Intake::new();
+        let (verdicts, settle) = mpsc::channel(VERDICTS_MAX);
+        let engine = Arc::new_cyclic(|me| Self {
+            node_id: NodeId::from_bytes(parts.clock.id()),
+            store: parts.store,
+            clock: parts.clock,
+            terms: parts.terms,
+            master_key: parts.master_key,
+            egress: parts.egress,
+            keys: KeyBook::default(),
+            callers: KnownCallers::default(),
+            addressees: Addressees::default(),
+            intake,
+            verdicts,
+            lanes: Mutex::new(Lanes::default()),
+            due: Notify::new(),
+            rotation_due: Notify::new(),
+            under_way: TaskTracker::new(),
+            me: me.clone(),
+        });
+        (engine, Inboxes { ingest, settle })
+    }
+
+    /// The lanes, for a few instructions: nobody holds them across a wait.
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which master key seals this installation's records.
+    pub fn master_key_id(&self) -> &str {
+        self.master_key.id()
+    }
+}

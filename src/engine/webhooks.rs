@@ -1,0 +1,195 @@
+//! Registering, changing and testing webhooks.
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::clock::NoRandomness;
+use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
+use crate::domain::event::Event;
+use crate::domain::event_type::{EventType, Subscription};
+use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::webhook::{DisabledReason, Format, Webhook, WebhookState, WebhookUrl};
+use crate::signing::digest::WebhookSecret;
+use crate::signing::{Purpose, SigningError};
+use crate::store::deliveries::Ended;
+use crate::store::{StoreError, deliveries, events, webhooks};
+
+/// How often a change is tried again when somebody else changed the webhook meanwhile.
+const RACES_MAX: u32 = 5;
+
+/// What somebody wishes of a webhook.
+#[derive(Debug, Clone)]
+pub struct NewWebhook {
+    pub tenant_id: TenantId,
+    pub url: WebhookUrl,
+    pub subscriptions: Vec<Subscription>,
+    pub description: String,
+    pub format: Format,
+    pub audience: Option<String>,
+    pub is_enabled: bool,
+}
+
+/// What somebody wishes to change of a webhook; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    pub url: Option<WebhookUrl>,
+    pub subscriptions: Option<Vec<Subscription>>,
+    pub description: Option<String>,
+    pub format: Option<Format>,
+    /// `Some(None)` goes back to the URL as the audience.
+    pub audience: Option<Option<String>>,
+    pub is_enabled: Option<bool>,
+}
+
+/// A webhook was not registered or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// One answer for every address that may not be reached, so that nobody can map a network by asking.
+    #[error("the URL's host may not be reached by webhooks")]
+    Blocked,
+    #[error("the webhook is being changed by somebody else")]
+    Contended,
+}
+
+/// A test delivery that was made, and what came of it.
+pub struct Probe {
+    pub event_id: EventId,
+    pub attempt: Attempt,
+}
+
+impl Engine {
+    /// Registers a webhook. Its signing secret is returned this once; it is kept sealed.
+    pub async fn register_webhook(&self, wish: NewWebhook) -> Result<(Webhook, String), WebhookError> {
+        if !self.egress.may_reach(wish.url.as_url()) {
+            return Err(WebhookError::Blocked);
+        }
+        let now = self.clock.now();
+        let state = match wish.is_enabled {
+            true => WebhookState::Enabled,
+            false => WebhookState::Disabled { at: now, reason: DisabledReason::Requested },
+        };
+        let webhook = Webhook {
+            id: WebhookId::from_bytes(self.clock.id()),
+            tenant_id: wish.tenant_id,
+            url: wish.url,
+            subscriptions: wish.subscriptions,
+            description: wish.description,
+            format: wish.format,
+            audience: wish.audience,
+            state,
+            version: 1,
+            last_delivery_at: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let secret = WebhookSecret::text(&self.clock.secret_bytes()?);
+        let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
+        let secret_jwe = self.master_key.seal(&purpose, secret.as_bytes())?;
+        let mut tx = self.store.write().await?;
+        webhooks::insert(tx.conn(), &webhook, &secret_jwe).await?;
+        tx.commit().await?;
+        Ok((webhook, secret))
+    }
+
+    /// Changes a webhook; `None` when the tenant has no such webhook.
+    pub async fn change_webhook(
+        &self,
+        tenant_id: TenantId,
+        id: WebhookId,
+        change: &Change,
+    ) -> Result<Option<Webhook>, WebhookError> {
+        if change.url.as_ref().is_some_and(|url| !self.egress.may_reach(url.as_url())) {
+            return Err(WebhookError::Blocked);
+        }
+        for _ in 0..RACES_MAX {
+            let mut tx = self.store.write().await?;
+            let Some(webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+            let mut changed = self.changed(webhook, change);
+            if webhooks::update(tx.conn(), &changed).await? {
+                tx.commit().await?;
+                changed.version += 1;
+                return Ok(Some(changed));
+            }
+        }
+        Err(WebhookError::Contended)
+    }
+
+    fn changed(&self, mut webhook: Webhook, change: &Change) -> Webhook {
+        let now = self.clock.now();
+        let Change { url, subscriptions, description, format, audience, is_enabled } = change.clone();
+        webhook.url = url.unwrap_or(webhook.url);
+        webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
+        webhook.description = description.unwrap_or(webhook.description);
+        webhook.format = format.unwrap_or(webhook.format);
+        webhook.audience = audience.unwrap_or(webhook.audience);
+        webhook.state = match (is_enabled, webhook.state) {
+            (Some(true), _) => WebhookState::Enabled,
+            (Some(false), WebhookState::Enabled) => {
+                WebhookState::Disabled { at: now, reason: DisabledReason::Requested }
+            }
+            (_, unchanged) => unchanged,
+        };
+        webhook.updated_at = now;
+        webhook
+    }
+
+    /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.
+    pub async fn delete_webhook(&self, tenant_id: TenantId, id: WebhookId) -> Result<bool, StoreError> {
+        let mut tx = self.store.write().await?;
+        let deleted = webhooks::delete(tx.conn(), tenant_id, id, self.clock.now()).await?;
+        if deleted {
+            tx.commit().await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Sends a sample event to a webhook at once, subscribed or not, enabled or not, and waits for what comes of it. One
+    /// attempt, which the delivery log shows. `None` when the tenant has no such webhook.
+    pub async fn probe_webhook(
+        &self,
+        tenant_id: TenantId,
+        id: WebhookId,
+        event_type: EventType,
+    ) -> Result<Option<Probe>, StoreError> {
+        let mut reader = self.store.read().await?;
+        let found = webhooks::addressees(reader.conn(), &[id]).await?;
+        drop(reader);
+        let ours = |found: &webhooks::Addressee| found.webhook.tenant_id == tenant_id && !found.is_deleted;
+        let Some(addressee) = found.into_iter().find(ours).map(|found| self.addressee(found)) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let event = Event {
+            id: EventId::from_bytes(self.clock.id()),
+            tenant_id,
+            payload: sample(&event_type),
+            event_type,
+            occurred_at: now,
+            accepted_at: now,
+            deliveries: 1,
+        };
+        let attempt = self.attempt(&event, &addressee, 1).await;
+        let key = DeliveryKey { webhook_id: id, event_id: event.id };
+        let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
+        let ended = Ended { key, ending, attempts: 1, at: self.clock.now() };
+        let mut tx = self.store.write().await?;
+        events::insert(tx.conn(), std::slice::from_ref(&event)).await?;
+        deliveries::append(tx.conn(), &[ended]).await?;
+        deliveries::append_attempts(tx.conn(), &[(key, &attempt)]).await?;
+        tx.commit().await?;
+        Ok(Some(Probe { event_id: event.id, attempt }))
+    }
+}
+
+/// The data of a test event. An event type is a-z, 0-9, _ and dots, so it needs no escaping.
+fn sample(event_type: &EventType) -> Bytes {
+    Bytes::from(format!(
+        r#"{{"test":true,"message":"A sample of {event_type}, sent because somebody asked for a test."}}"#
+    ))
+}
