@@ -15,3 +15,5 @@ pub mod config;
 pub mod domain;
 /// What leaves: the only ring that opens sockets to strangers.
 pub mod egress;
+/// What happens: use cases and jobs; the only ring with a clock.
+pub mod engine;

@@ -1,0 +1,134 @@
+//! What callers say: strict JSON, with an answer that names the member and the fix.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+use super::Api;
+use super::problem::{Fault, Problem};
+
+/// The bytes of a JSON body.
+pub(super) struct RawJson(pub(super) Bytes);
+
+impl FromRequest<Api> for RawJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::unsupported_media_type());
+        }
+        Ok(Self(Bytes::from_request(request, engine).await.map_err(unread)?))
+    }
+}
+
+/// A JSON body that was understood.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
+        let RawJson(bytes) = RawJson::from_request(request, engine).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// A JSON body, or nothing at all, which says nothing.
+pub(super) struct OptionalJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
+        let said_json = is_json(request.headers());
+        let bytes = Bytes::from_request(request, engine).await.map_err(unread)?;
+        match (bytes.is_empty(), said_json) {
+            (true, _) => Ok(Self(T::default())),
+            (false, false) => Err(Problem::unsupported_media_type()),
+            (false, true) => parse(&bytes).map(Self),
+        }
+    }
+}
+
+/// Reads a body, or says which member is wrong and how.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut reader);
+    let value = parsed.map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => Problem::invalid(vec![Fault { pointer, detail: words(&inner) }]),
+            _ => Problem::malformed(format!("the body is not JSON: {inner}")),
+        }
+    })?;
+    reader.end().map_err(|error| Problem::malformed(format!("the body goes on after its JSON value: {error}")))?;
+    Ok(value)
+}
+
+/// A path as a JSON pointer (RFC 6901).
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        let name = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.push_str(&name);
+    }
+    pointer
+}
+
+/// The parser's words without its line and column, which mean little to whoever sent one line.
+pub(super) fn words(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.rsplit_once(" at line ").map_or(words.clone(), |(words, _)| words.to_owned())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn unread(rejection: BytesRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::too_large("the body is larger than this route takes; an event's `data` may have 256 KiB")
+        }
+        _ => Problem::malformed("the body could not be read to its end"),
+    }
+}
+
+/// Collects what is wrong with the members of a request, so that all of it is said at once.
+#[derive(Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, pointer: impl Into<String>, detail: impl ToString) {
+        self.0.push(Fault { pointer: pointer.into(), detail: detail.to_string() });
+    }
+
+    /// Keeps the value, or notes why there is none.
+    pub(super) fn take<T, E: ToString>(&mut self, pointer: impl Into<String>, parsed: Result<T, E>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(pointer, error);
+                None
+            }
+        }
+    }
+
+    /// Nothing was wrong, or here is all that was.
+    pub(super) fn none(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+    }
+}

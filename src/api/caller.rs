@@ -1,0 +1,85 @@
+//! Who is asking, and for which tenant: checked before a handler sees the request.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+
+use super::Api;
+use super::problem::Problem;
+use crate::domain::access::{Caller, Scope};
+use crate::domain::id::TenantId;
+
+/// A scope as a type, so that a handler's signature says what it takes.
+pub(super) trait Needs: Send + Sync + 'static {
+    const SCOPE: Scope;
+}
+
+macro_rules! needs {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            pub(super) struct $name;
+
+            impl Needs for $name {
+                const SCOPE: Scope = Scope::$name;
+            }
+        )+
+    };
+}
+
+needs!(EventsWrite, WebhooksRead, WebhooksWrite, DeliveriesReplay, KeysRead, KeysRotate, Admin);
+
+/// A caller that may do this, and the tenant it does it for.
+pub(super) struct Access<N: Needs> {
+    pub(super) caller: Caller,
+    pub(super) tenant_id: TenantId,
+    needs: PhantomData<N>,
+}
+
+impl<N: Needs> Access<N> {
+    /// For what concerns the whole installation and not one tenant.
+    pub(super) fn instance_wide(self) -> Result<Self, Problem> {
+        if self.caller.is_instance_wide() { Ok(self) } else { Err(Problem::instance_wide_only()) }
+    }
+}
+
+impl<N: Needs> FromRequestParts<Api> for Access<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
+        let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
+        let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
+        if !caller.may(N::SCOPE) {
+            return Err(Problem::forbidden(N::SCOPE));
+        }
+        let tenant_id = tenant(parts, engine, &caller)?;
+        Ok(Self { caller, tenant_id, needs: PhantomData })
+    }
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// The tenant that is named, or the caller's own, or the default one. One that the caller may not see is answered like
+/// one that does not exist.
+fn tenant(parts: &Parts, engine: &Api, caller: &Caller) -> Result<TenantId, Problem> {
+    let unknown = || Problem::not_found("tenant; check X-Tenant-ID");
+    let named = match parts.headers.get("x-tenant-id") {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| unknown())?;
+            Some(text.parse::<TenantId>().map_err(|_| unknown())?)
+        }
+    };
+    match (caller.tenant_id, named) {
+        (Some(own), None) => Ok(own),
+        (Some(own), Some(named)) if own == named => Ok(own),
+        (Some(_), Some(_)) => Err(unknown()),
+        (None, Some(named)) => engine.keys_of(named).map(|keys| keys.tenant.id).ok_or_else(unknown),
+        (None, None) => engine.default_keys().map(|keys| keys.tenant.id).ok_or_else(unknown),
+    }
+}

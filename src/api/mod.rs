@@ -1,0 +1,78 @@
+//! What is asked: JSON over HTTP, inward.
+//!
+//! A handler is parse, act, show. Extractors refuse what cannot be parsed before a handler runs: who is asking
+//! ([`caller`]), what they say ([`body`]), which page they want ([`page`]). Everything that goes wrong becomes one
+//! [`problem::Problem`], and one table there chooses its status and words.
+
+mod body;
+mod caller;
+mod page;
+mod problem;
+mod v1;
+mod well_known;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::domain::id::RequestId;
+use crate::engine::Engine;
+use problem::Problem;
+
+/// What every handler works with.
+pub type Api = Arc<Engine>;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every route there is.
+pub fn router(engine: Arc<Engine>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .merge(well_known::routes())
+        .nest("/v1", v1::routes())
+        .fallback(|| async { Problem::no_route() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(engine.clone(), finish))
+        .with_state(engine)
+}
+
+/// Names the request, and writes down a problem with that name.
+async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Response {
+    let id = RequestId::from_bytes(engine.clock.id()).to_string();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.written(&id, response.headers());
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    Problem::internal().into_response()
+}
+
+/// Whether the process answers at all.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether events would be accepted now: the database answers and there is a key to sign with.
+async fn readyz(State(engine): State<Api>) -> Result<&'static str, Problem> {
+    engine.store.read().await?;
+    match engine.default_keys() {
+        Some(keys) if keys.ring.active().is_some() => Ok("ready\n"),
+        _ => Err(Problem::unavailable()),
+    }
+}

@@ -1,0 +1,98 @@
+//! Lists, a page at a time.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::Problem;
+use crate::signing::digest::{base64url, base64url_decode};
+
+const LIMIT_STANDARD: u32 = 20;
+const LIMIT_MAX: u32 = 100;
+
+/// The parameters of a query string, of which unknown ones are refused.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, engine).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                Err(Problem::malformed(format!("the query string is not understood: {}", rejection.body_text())))
+            }
+        }
+    }
+}
+
+/// Which page a caller wants.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageParams {
+    pub(super) limit: Option<String>,
+    pub(super) cursor: Option<String>,
+}
+
+/// A page that can be fetched. A cursor is the id of the last thing on the page before.
+pub(super) struct PageOf {
+    pub(super) limit: u32,
+    pub(super) after: Option<[u8; 16]>,
+}
+
+impl PageParams {
+    pub(super) fn page(&self) -> Result<PageOf, Problem> {
+        let limit = match self.limit.as_deref().map(str::parse::<u32>) {
+            None => LIMIT_STANDARD,
+            Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
+            Some(_) => return Err(Problem::invalid_one("limit", format!("is a number from 1 to {LIMIT_MAX}"))),
+        };
+        let unknown = || Problem::invalid_one("cursor", "is not one that a page of this list gave as next_cursor");
+        let after = match &self.cursor {
+            None => None,
+            Some(cursor) => {
+                let bytes = base64url_decode(cursor).ok_or_else(unknown)?;
+                Some(<[u8; 16]>::try_from(bytes).map_err(|_| unknown())?)
+            }
+        };
+        Ok(PageOf { limit, after })
+    }
+}
+
+/// A page as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<T> {
+    data: Vec<T>,
+    pagination: Pagination,
+}
+
+#[derive(Debug, Serialize)]
+struct Pagination {
+    limit: u32,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl PageOf {
+    /// One more than the page holds, to learn whether there is more.
+    pub(super) fn fetch(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// Shows a page of what was fetched.
+    pub(super) fn show<S, T>(
+        &self,
+        mut fetched: Vec<S>,
+        id: impl Fn(&S) -> [u8; 16],
+        view: impl Fn(S) -> T,
+    ) -> Page<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = fetched.len() > limit;
+        fetched.truncate(limit);
+        let next_cursor = fetched.last().filter(|_| has_more).map(|last| base64url(&id(last)));
+        let pagination = Pagination { limit: self.limit, has_more, next_cursor };
+        Page { data: fetched.into_iter().map(view).collect(), pagination }
+    }
+}

@@ -1,0 +1,124 @@
+//! `/v1/webhooks/{id}/deliveries`.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::views::{AttemptView, DeliveryView};
+use super::webhooks::{missing as missing_webhook, webhook_id};
+use crate::api::Api;
+use crate::api::body::Faults;
+use crate::api::caller::{Access, DeliveriesReplay, WebhooksRead};
+use crate::api::page::{PageOf, PageParams, Params};
+use crate::api::problem::Problem;
+use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
+use crate::domain::event_type::EventType;
+use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::time::Timestamp;
+use crate::store::deliveries::{self, Filter};
+use crate::store::{Conn, webhooks};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveryParams {
+    limit: Option<String>,
+    cursor: Option<String>,
+    status: Option<String>,
+    event: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl DeliveryParams {
+    fn parse(self) -> Result<(PageOf, Filter), Problem> {
+        let page = PageParams { limit: self.limit, cursor: self.cursor }.page()?;
+        let mut faults = Faults::default();
+        let mut instant = |name: &str, text: Option<String>| {
+            let text = text?;
+            faults.take(name, Timestamp::parse_rfc3339(&text)).map(EventId::first_at)
+        };
+        let (from, to) = (instant("from", self.from), instant("to", self.to));
+        let event_type = self.event.and_then(|name| faults.take("event", name.parse::<EventType>()));
+        let states = self.status.map(|words| states(&words, &mut faults)).unwrap_or_default();
+        faults.none()?;
+        let cursor = page.after.map(EventId::from_bytes);
+        let before = [cursor, to].into_iter().flatten().min();
+        Ok((page, Filter { before, from, states, event_type }))
+    }
+}
+
+fn states(words: &str, faults: &mut Faults) -> Vec<&'static str> {
+    let mut states = Vec::new();
+    for word in words.split(',').map(str::trim) {
+        let known = DeliveryState::NAMES.into_iter().find(|name| *name == word);
+        let wanted = format!("{word:?} is none of: {}", DeliveryState::NAMES.join(", "));
+        states.extend(faults.take("status", known.ok_or(wanted)));
+    }
+    states
+}
+
+pub(super) async fn list(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Path(id): Path<String>,
+    Params(params): Params<DeliveryParams>,
+) -> Result<Response, Problem> {
+    let (page, filter) = params.parse()?;
+    let mut reader = engine.store.read().await?;
+    let id = existing(reader.conn(), access.tenant_id, &id).await?;
+    let fetched = deliveries::list(reader.conn(), id, &filter, page.fetch()).await?;
+    Ok(axum::Json(page.show(fetched, |delivery| *delivery.key.event_id.as_bytes(), DeliveryView::of)).into_response())
+}
+
+/// A delivery with every attempt.
+#[derive(Debug, Serialize)]
+pub(super) struct WholeDelivery {
+    #[serde(flatten)]
+    delivery: DeliveryView,
+    log: Vec<AttemptView>,
+}
+
+pub(super) async fn show(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Path((id, event_id)): Path<(String, String)>,
+) -> Result<axum::Json<WholeDelivery>, Problem> {
+    let mut reader = engine.store.read().await?;
+    let webhook_id = existing(reader.conn(), access.tenant_id, &id).await?;
+    let key = DeliveryKey { webhook_id, event_id: event_id.parse().map_err(|_| missing())? };
+    let delivery = one(reader.conn(), key).await?.ok_or_else(missing)?;
+    let attempts = deliveries::attempts(reader.conn(), key).await?;
+    let log = attempts.into_iter().map(AttemptView::of).collect();
+    Ok(axum::Json(WholeDelivery { delivery: DeliveryView::of(delivery), log }))
+}
+
+pub(super) async fn retry(
+    State(engine): State<Api>,
+    access: Access<DeliveriesReplay>,
+    Path((id, event_id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let mut reader = engine.store.read().await?;
+    let webhook_id = existing(reader.conn(), access.tenant_id, &id).await?;
+    let key = DeliveryKey { webhook_id, event_id: event_id.parse().map_err(|_| missing())? };
+    if !engine.retry_delivery(key).await? {
+        return Err(missing());
+    }
+    let delivery = one(reader.conn(), key).await?.ok_or_else(missing)?;
+    Ok((StatusCode::ACCEPTED, axum::Json(DeliveryView::of(delivery))).into_response())
+}
+
+async fn existing(conn: &mut Conn, tenant_id: TenantId, id: &str) -> Result<WebhookId, Problem> {
+    let found = webhooks::get(conn, tenant_id, webhook_id(id)?).await?;
+    found.map(|webhook| webhook.id).ok_or_else(missing_webhook)
+}
+
+async fn one(conn: &mut Conn, key: DeliveryKey) -> Result<Option<Delivery>, Problem> {
+    let filter =
+        Filter { before: Some(key.event_id.next()), from: Some(key.event_id), states: Vec::new(), event_type: None };
+    Ok(deliveries::list(conn, key.webhook_id, &filter, 1).await?.pop())
+}
+
+fn missing() -> Problem {
+    Problem::not_found("delivery")
+}

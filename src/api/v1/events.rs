@@ -1,0 +1,218 @@
+//! `/v1/events`.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::payload;
+use super::views::DeliveryView;
+use crate::api::Api;
+use crate::api::body::{self, Faults, RawJson, words};
+use crate::api::caller::{Access, EventsWrite, WebhooksRead};
+use crate::api::page::{PageParams, Params};
+use crate::api::problem::{Entry, Problem};
+use crate::domain::event::{Event, NewEvent, PAYLOAD_BYTES_MAX, Receipt};
+use crate::domain::event_type::EventType;
+use crate::domain::id::{EventId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::engine::Engine;
+use crate::engine::ingest::{Accepted, Idempotency, Publication};
+use crate::signing::digest;
+use crate::store::{deliveries, events};
+
+/// The most events in one batch.
+const BATCH_MAX: usize = 1_000;
+/// The most deliveries that are shown with one event; the webhooks' own logs have them all.
+const DELIVERIES_SHOWN_MAX: u32 = 1_000;
+const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishEvent {
+    r#type: String,
+    data: Box<RawValue>,
+    occurred_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishBatch {
+    events: Vec<Box<RawValue>>,
+}
+
+/// An accepted event.
+#[derive(Debug, Serialize)]
+struct ReceiptView {
+    id: String,
+    r#type: String,
+    deliveries: u32,
+}
+
+impl ReceiptView {
+    fn of(receipt: Receipt) -> Self {
+        let Receipt { event_id, event_type, deliveries } = receipt;
+        Self { id: event_id.to_string(), r#type: event_type.to_string(), deliveries }
+    }
+}
+
+pub(super) async fn publish(
+    State(engine): State<Api>,
+    access: Access<EventsWrite>,
+    headers: HeaderMap,
+    RawJson(bytes): RawJson,
+) -> Result<Response, Problem> {
+    let event = event(&bytes)?;
+    let idempotency = idempotency(&headers, "event", &bytes)?;
+    let publication = Publication { tenant_id: access.tenant_id, events: vec![event], idempotency };
+    let (mut receipts, replayed) = accept(&engine, publication).await?;
+    let receipt = receipts.pop().map(ReceiptView::of).ok_or_else(Problem::internal)?;
+    Ok(marked(replayed, (StatusCode::ACCEPTED, axum::Json(receipt)).into_response()))
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum BatchEntry {
+    Accepted(ReceiptView),
+    Refused(Entry),
+}
+
+/// Every event is judged on its own; those that are acceptable become durable together. 202 when all are, 207 when some
+/// are not.
+pub(super) async fn publish_batch(
+    State(engine): State<Api>,
+    access: Access<EventsWrite>,
+    headers: HeaderMap,
+    RawJson(bytes): RawJson,
+) -> Result<Response, Problem> {
+    let batch: PublishBatch = body::parse(&bytes)?;
+    if batch.events.is_empty() || batch.events.len() > BATCH_MAX {
+        return Err(Problem::invalid_one("/events", format!("has 1 to {BATCH_MAX} events")));
+    }
+    let idempotency = idempotency(&headers, "batch", &bytes)?;
+    let judged: Vec<Result<NewEvent, Problem>> = batch.events.iter().map(|raw| event(raw.get().as_bytes())).collect();
+    let events: Vec<NewEvent> = judged.iter().filter_map(|judged| judged.as_ref().ok()).cloned().collect();
+    let status = if events.len() == judged.len() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+    let (receipts, replayed) = match events.is_empty() {
+        true => (Vec::new(), false),
+        false => accept(&engine, Publication { tenant_id: access.tenant_id, events, idempotency }).await?,
+    };
+    let mut receipts = receipts.into_iter();
+    let mut entries = Vec::with_capacity(judged.len());
+    for judged in judged {
+        entries.push(match judged {
+            Ok(_) => BatchEntry::Accepted(receipts.next().map(ReceiptView::of).ok_or_else(Problem::internal)?),
+            Err(problem) => BatchEntry::Refused(problem.as_entry()),
+        });
+    }
+    Ok(marked(replayed, (status, axum::Json(BatchView { data: entries })).into_response()))
+}
+
+#[derive(Debug, Serialize)]
+struct BatchView {
+    data: Vec<BatchEntry>,
+}
+
+async fn accept(engine: &Engine, publication: Publication) -> Result<(Vec<Receipt>, bool), Problem> {
+    Ok(match engine.publish(publication).await? {
+        Accepted::Fresh(receipts) => (receipts, false),
+        Accepted::Replayed(receipts) => (receipts, true),
+    })
+}
+
+fn marked(replayed: bool, mut response: Response) -> Response {
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Reads one event. The quick parser does the work; the one that can name a member runs when something is wrong.
+fn event(bytes: &[u8]) -> Result<NewEvent, Problem> {
+    let body: PublishEvent = match serde_json::from_slice(bytes) {
+        Ok(body) => body,
+        Err(_) => body::parse(bytes)?,
+    };
+    if body.data.get().len() > PAYLOAD_BYTES_MAX {
+        let size = body.data.get().len();
+        return Err(Problem::too_large(format!("/data has {size} bytes; an event may have {PAYLOAD_BYTES_MAX}")));
+    }
+    let mut faults = Faults::default();
+    let event_type = faults.take("/type", body.r#type.parse::<EventType>());
+    let occurred_at = body.occurred_at.and_then(|at| faults.take("/occurred_at", Timestamp::parse_rfc3339(&at)));
+    faults.take("/data", payload::check(body.data.get()).map_err(|error| words(&error)));
+    faults.none()?;
+    let event_type = event_type.ok_or_else(Problem::internal)?;
+    let payload = Bytes::from(String::from(Box::<str>::from(body.data)).into_bytes());
+    Ok(NewEvent { event_type, payload, occurred_at })
+}
+
+/// The caller's name for the request, bare or as a structured-field string, each route with names of its own.
+fn idempotency(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
+        let wanted = format!("is 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters");
+        return Err(Problem::invalid_one("Idempotency-Key", wanted));
+    }
+    Ok(Some(Idempotency { key: format!("{route} {key}"), fingerprint: digest::sha256(body) }))
+}
+
+/// An event as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView<D> {
+    id: String,
+    r#type: String,
+    data: Box<RawValue>,
+    occurred_at: String,
+    created_at: String,
+    /// How many, in a list; each of them, for one event.
+    deliveries: D,
+}
+
+impl<D> EventView<D> {
+    fn of(event: &Event, deliveries: D) -> Result<Self, Problem> {
+        let data = serde_json::from_slice(&event.payload).map_err(|_| Problem::internal())?;
+        Ok(Self {
+            id: event.id.to_string(),
+            r#type: event.event_type.to_string(),
+            data,
+            occurred_at: event.occurred_at.to_string(),
+            created_at: event.accepted_at.to_string(),
+            deliveries,
+        })
+    }
+}
+
+pub(super) async fn list(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Params(params): Params<PageParams>,
+) -> Result<Response, Problem> {
+    let page = params.page()?;
+    let mut reader = engine.store.read().await?;
+    let before = page.after.map(EventId::from_bytes);
+    let fetched = events::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;
+    let views: Result<Vec<(EventId, EventView<u32>)>, Problem> =
+        fetched.iter().map(|event| Ok((event.id, EventView::of(event, event.deliveries)?))).collect();
+    Ok(axum::Json(page.show(views?, |(id, _)| *id.as_bytes(), |(_, view)| view)).into_response())
+}
+
+pub(super) async fn show(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<EventView<Vec<DeliveryView>>>, Problem> {
+    let missing = || Problem::not_found("event");
+    let id: EventId = id.parse().map_err(|_| missing())?;
+    let tenant_id: TenantId = access.tenant_id;
+    let mut reader = engine.store.read().await?;
+    let event = events::get(reader.conn(), tenant_id, id).await?.ok_or_else(missing)?;
+    let found = deliveries::of_event(reader.conn(), tenant_id, id, DELIVERIES_SHOWN_MAX).await?;
+    Ok(axum::Json(EventView::of(&event, found.into_iter().map(DeliveryView::of).collect())?))
+}

@@ -1,0 +1,50 @@
+//! Version 1 of the API: one file per resource, and what each request shape means.
+
+mod api_keys;
+mod deliveries;
+mod events;
+mod keys;
+mod payload;
+mod tenants;
+mod views;
+mod webhooks;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post};
+
+use super::Api;
+use crate::domain::event::PAYLOAD_BYTES_MAX;
+
+/// What every request but those that carry events may weigh.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// An event's data, and room for the rest of its body.
+const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 8 * 1024;
+/// A batch: less than a thousand of the largest events, so that one request cannot take all the memory there is.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) fn routes() -> Router<Api> {
+    let publishing = Router::new()
+        .route("/events", post(events::publish).get(events::list))
+        .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX));
+    let batches =
+        Router::new().route("/events/batch", post(events::publish_batch)).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX));
+    let rest = Router::new()
+        .route("/events/{id}", get(events::show))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/webhooks/{id}/deliveries", get(deliveries::list))
+        .route("/webhooks/{id}/deliveries/{event_id}", get(deliveries::show))
+        .route("/webhooks/{id}/deliveries/{event_id}/retry", post(deliveries::retry))
+        .route("/admin/keys", get(keys::list))
+        .route("/admin/keys/rotate", post(keys::rotate))
+        .route("/admin/keys/plan", get(keys::plan))
+        .route("/admin/keys/{kid}/revoke", post(keys::revoke))
+        .route("/admin/tenants", get(tenants::list).post(tenants::create))
+        .route("/admin/tenants/{id}", get(tenants::show))
+        .route("/admin/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/admin/api-keys/{id}", delete(api_keys::revoke))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    publishing.merge(batches).merge(rest)
+}

@@ -1,0 +1,85 @@
+//! How deliveries and attempts are shown, wherever they are.
+
+use serde::Serialize;
+
+use crate::domain::delivery::{Attempt, Delivery, DeliveryState, Outcome};
+
+/// A delivery, without its attempts.
+#[derive(Debug, Serialize)]
+pub(super) struct DeliveryView {
+    webhook_id: String,
+    event_id: String,
+    event: String,
+    status: &'static str,
+    attempts: u32,
+    /// Absent once it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<&'static str>,
+}
+
+impl DeliveryView {
+    pub(super) fn of(delivery: Delivery) -> Self {
+        let (next_attempt_at, ended_at) = match delivery.state {
+            DeliveryState::Pending { due_at } | DeliveryState::Failed { due_at } => (Some(due_at.to_string()), None),
+            DeliveryState::Ended { at, .. } => (None, Some(at.to_string())),
+        };
+        let (last_status_code, last_failure) = delivery.last_outcome.as_ref().map_or((None, None), told);
+        Self {
+            webhook_id: delivery.key.webhook_id.to_string(),
+            event_id: delivery.key.event_id.to_string(),
+            event: delivery.event_type.to_string(),
+            status: delivery.state.as_str(),
+            attempts: delivery.attempts,
+            next_attempt_at,
+            ended_at,
+            last_attempt_at: delivery.last_attempt_at.map(|at| at.to_string()),
+            last_status_code,
+            last_failure,
+        }
+    }
+}
+
+/// One attempt: what was answered, or why nothing was.
+#[derive(Debug, Serialize)]
+pub(super) struct AttemptView {
+    number: u32,
+    at: String,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    /// `dns`, `blocked`, `connect`, `tls`, `timeout`, `protocol` or `internal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
+    response_excerpt: String,
+    kid: Option<String>,
+}
+
+impl AttemptView {
+    pub(super) fn of(attempt: Attempt) -> Self {
+        let (status_code, failure) = told(&attempt.outcome);
+        Self {
+            number: attempt.number,
+            at: attempt.started_at.to_string(),
+            duration_ms: (attempt.took_for.as_secs_f64() * 1e6).round() / 1e3,
+            status_code,
+            failure,
+            response_excerpt: attempt.excerpt,
+            kid: attempt.kid,
+        }
+    }
+}
+
+fn told(outcome: &Outcome) -> (Option<u16>, Option<&'static str>) {
+    match outcome {
+        Outcome::Answered { status_code, .. } => (Some(*status_code), None),
+        Outcome::Failed(kind) => (None, Some(kind.as_str())),
+    }
+}

@@ -1,0 +1,136 @@
+//! What receivers read to verify tokens: the JWK Set and the discovery document of each tenant. From memory, for
+//! everybody, as often as they like.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Api;
+use super::problem::Problem;
+use crate::domain::id::TenantId;
+use crate::domain::key_ring::{JWKS_MAX_AGE, JWKS_STALE_WHILE_REVALIDATE};
+use crate::engine::keys::TenantKeys;
+
+/// How long a cache may serve the set while we do not answer at all.
+const STALE_IF_ERROR_SECONDS: u32 = 3_600;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/.well-known/jwks.json", get(default_jwks).options(preflight))
+        .route("/{tenant_id}/.well-known/jwks.json", get(tenant_jwks).options(preflight))
+        .route("/.well-known/openid-configuration", get(default_discovery).options(preflight))
+        .route("/{tenant_id}/.well-known/openid-configuration", get(tenant_discovery).options(preflight))
+}
+
+async fn default_jwks(State(engine): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+    let keys = engine.default_keys().ok_or_else(Problem::unavailable)?;
+    Ok(jwks(&keys, &headers))
+}
+
+async fn tenant_jwks(
+    State(engine): State<Api>,
+    Path(tenant_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    Ok(jwks(&*named(&engine, &tenant_id)?, &headers))
+}
+
+async fn default_discovery(State(engine): State<Api>) -> Result<Response, Problem> {
+    let keys = engine.default_keys().ok_or_else(Problem::unavailable)?;
+    Ok(discovery(&keys))
+}
+
+async fn tenant_discovery(State(engine): State<Api>, Path(tenant_id): Path<String>) -> Result<Response, Problem> {
+    Ok(discovery(&*named(&engine, &tenant_id)?))
+}
+
+fn named(engine: &Api, tenant_id: &str) -> Result<std::sync::Arc<TenantKeys>, Problem> {
+    let id = tenant_id.parse::<TenantId>().ok();
+    id.and_then(|id| engine.keys_of(id)).ok_or_else(Problem::no_route)
+}
+
+fn jwks(keys: &TenantKeys, headers: &HeaderMap) -> Response {
+    let jwks = &keys.jwks;
+    let media_type = if prefers_jwk_set(headers) { "application/jwk-set+json" } else { "application/json" };
+    let mut response = if has_current(headers, &jwks.etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        publicly(jwks.body.clone(), media_type)
+    };
+    open_to_all(response.headers_mut());
+    if let Ok(etag) = HeaderValue::from_str(&jwks.etag) {
+        response.headers_mut().insert(ETAG, etag);
+    }
+    response
+}
+
+#[derive(Serialize)]
+struct Discovery<'a> {
+    issuer: &'a str,
+    jwks_uri: String,
+    id_token_signing_alg_values_supported: [&'a str; 1],
+    subject_types_supported: [&'a str; 1],
+    response_types_supported: [&'a str; 1],
+}
+
+fn discovery(keys: &TenantKeys) -> Response {
+    let document = Discovery {
+        issuer: &keys.issuer,
+        jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer),
+        id_token_signing_alg_values_supported: [keys.tenant.algorithm.as_str()],
+        subject_types_supported: ["public"],
+        response_types_supported: ["id_token"],
+    };
+    let mut response = publicly(Bytes::from(serde_json::to_vec(&document).unwrap_or_default()), "application/json");
+    open_to_all(response.headers_mut());
+    response
+}
+
+async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, if-none-match"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+fn publicly(body: Bytes, media_type: &'static str) -> Response {
+    ([(CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// Browsers may read it from anywhere, caches may keep it.
+fn open_to_all(headers: &mut HeaderMap) {
+    let cache = format!(
+        "public, max-age={}, stale-while-revalidate={}, stale-if-error={STALE_IF_ERROR_SECONDS}",
+        JWKS_MAX_AGE.as_secs(),
+        JWKS_STALE_WHILE_REVALIDATE.as_secs(),
+    );
+    if let Ok(cache) = HeaderValue::from_str(&cache) {
+        headers.insert(CACHE_CONTROL, cache);
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+}
+
+/// Some receivers refuse `application/jwk-set+json`, so it is for those who ask for it and not for plain JSON too.
+fn prefers_jwk_set(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/jwk-set+json") && !accept.contains("application/json")
+}
+
+/// Whether the caller already has these bytes (RFC 9110 13.1.2, weak comparison).
+fn has_current(headers: &HeaderMap, etag: &str) -> bool {
+    let held = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    held.flat_map(|value| value.split(',')).map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
