@@ -2,7 +2,6 @@
 //!
 //! The rings, in reading order. Arrows between them are held by `tests/tidy.rs` and explained in `ARCHITECTURE.md`.
 
-
 /// What is asked: JSON over HTTP, inward.
 pub mod api;
 /// How it is wired: opens every ring once, then serves or runs one command.
@@ -17,3 +16,9 @@ pub mod domain;
 pub mod egress;
 /// What happens: use cases and jobs; the only ring with a clock.
 pub mod engine;
+/// What is sealed: the only ring that touches private keys.
+pub mod signing;
+/// What is remembered: the only ring that speaks SQL.
+pub mod store;
+/// How it is written: one file per format.
+pub mod wire;

@@ -1,0 +1,115 @@
+//! How it is wired: opens every ring once, then serves or runs one command. Knows everyone, decides nothing.
+
+mod opening;
+mod server;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{self, Command, Invocation};
+use crate::config::{self, Config};
+use crate::domain::secret::Secret;
+use crate::domain::webhook::PlainHttp;
+use crate::engine::clock::Clock;
+use crate::store::Store;
+
+pub use server::Server;
+
+/// Runs what was commanded, to its end.
+pub fn run(invocation: Invocation) -> ExitCode {
+    match execute(invocation) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("signet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn execute(invocation: Invocation) -> Result<()> {
+    let config = config::load(&invocation.flags, invocation.config_file.as_deref())?;
+    // The demo tells its own story; a server's sentences would interrupt it.
+    let quiet = matches!(invocation.command, Command::Demo);
+    start_log(if quiet { "error" } else { &config.log })?;
+    let clock = Clock::system();
+    match invocation.command {
+        Command::Serve => serve(config, clock).await,
+        Command::Demo => demo(config).await,
+        Command::Migrate => {
+            Store::open(&config.database_url).await?.close().await;
+            println!("{} is up to date", config.database_url);
+            Ok(())
+        }
+        Command::Keys { action, tenant } => {
+            let opened = opening::for_command(&config, clock).await?;
+            cli::admin::keys(&opened.engine, tenant, action).await
+        }
+        Command::ApiKey { action } => {
+            let opened = opening::for_command(&config, clock).await?;
+            cli::admin::api_key(&opened.engine, action).await
+        }
+        Command::Tenant { action } => {
+            let opened = opening::for_command(&config, clock).await?;
+            cli::admin::tenant(&opened.engine, action).await
+        }
+        Command::Send(command) => {
+            let admin_key = config.admin_key.as_ref().map(|key| key.reveal().as_str());
+            cli::remote::send(&clock, command, &format!("http://{}", config.listen), admin_key).await
+        }
+        Command::Verify(command) => cli::remote::verify(&clock, command).await,
+    }
+}
+
+fn start_log(filter: &str) -> Result<()> {
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("SIGNET_LOG: {filter:?} is not a tracing filter"))?;
+    // A second start, in one test process, keeps the first.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
+}
+
+async fn serve(config: Config, clock: Clock) -> Result<()> {
+    let server = Server::start(&config, clock).await?;
+    server.print_banner(&config);
+    ended().await?;
+    tracing::info!("ending: finishing what is under way; once more to end at once");
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        impatient = ended() => impatient.and_then(|()| anyhow::bail!("ended at once")),
+    }
+}
+
+/// Waits for somebody to ask for the end.
+async fn ended() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// The demo's own settings: nothing of this installation is touched, and loopback is allowed for this process alone.
+async fn demo(config: Config) -> Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let api_key = opening::random_admin_key(&Clock::system())?;
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        database_url: format!("sqlite://{}", folder.path().join("signet.db").display()),
+        public_url: None,
+        master_key_file: folder.path().join("master.key"),
+        master_key: None,
+        admin_key: Some(Secret::new(api_key.clone())),
+        egress_allow: vec!["127.0.0.0/8".parse()?],
+        plain_http: PlainHttp::Accepted,
+        ..config
+    };
+    let server = Server::start(&config, Clock::system()).await?;
+    let told = cli::demo::run(&cli::demo::Stage { server_url: server.url().to_owned(), api_key }).await;
+    server.stop().await;
+    told
+}

@@ -1,0 +1,125 @@
+//! Opening the rings in their order: database, master key, keys, engine.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::config::Config;
+use crate::domain::access::ApiKeySecret;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::webhook::PlainHttp;
+use crate::egress::{AddressPolicy, Egress};
+use crate::engine::clock::Clock;
+use crate::engine::{Engine, Inboxes, Parts, Terms};
+use crate::signing::{MasterKey, MasterKeyError, Purpose, digest};
+use crate::store::{self, Store, settings, signing_keys};
+
+/// What the check record says when it was opened with the right key.
+const CHECK: &[u8] = b"signet";
+
+/// An engine on an open database.
+pub(super) struct Opened {
+    pub(super) engine: Arc<Engine>,
+    pub(super) inboxes: Inboxes,
+    /// Set when the master key was made just now.
+    pub(super) made_master_key: Option<PathBuf>,
+}
+
+/// Opens everything for one command, beside a server that may be running.
+pub(super) async fn for_command(config: &Config, clock: Clock) -> Result<Opened> {
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let opened = open(config, clock, public_url).await?;
+    opened.engine.refresh_keys().await?;
+    Ok(opened)
+}
+
+/// Opens everything. Jobs do not run yet.
+pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> Result<Opened> {
+    let store = Store::open(&config.database_url)
+        .await
+        .with_context(|| format!("the database {} cannot be used", config.database_url))?;
+    let (master_key, made_master_key) = master_key(config, &store).await?;
+    let terms = Terms {
+        public_url,
+        plain_http: config.plain_http,
+        key_policy: config.key_policy,
+        retry_policy: RetryPolicy::standard(),
+        admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
+    };
+    let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;
+    let (engine, inboxes) = Engine::new(Parts { store, clock, master_key, egress, terms });
+    Ok(Opened { engine, inboxes, made_master_key })
+}
+
+/// The master key of this database: from the environment, from its file, or made for a database that has none.
+async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option<PathBuf>)> {
+    let mut tx = store.write().await?;
+    let check = settings::get(tx.conn(), settings::MASTER_KEY_CHECK).await?;
+    let is_new = check.is_none() && !signing_keys::any_private(tx.conn()).await?;
+    let path = &config.master_key_file;
+    let (key, made) = match &config.master_key {
+        Some(text) => (MasterKey::parse(text.reveal()).context("SIGNET_MASTER_KEY")?, None),
+        None => match MasterKey::load(path) {
+            Ok(key) => (key, None),
+            Err(MasterKeyError::Missing(_)) if is_new => (MasterKey::create(path)?, Some(path.clone())),
+            Err(MasterKeyError::Missing(_)) => bail!(
+                "the master key {} is missing, and the database {} holds keys that only it opens. Put it back from \
+                 your backup, or name its place with SIGNET_MASTER_KEY_FILE; a new one would open nothing, so none is made",
+                path.display(),
+                config.database_url
+            ),
+            Err(error) => return Err(error).context("the master key cannot be used"),
+        },
+    };
+    match check {
+        Some(sealed) if key.open(&Purpose::Check, &sealed).is_ok_and(|plain| plain.as_slice() == CHECK) => {}
+        Some(_) => {
+            let origin =
+                if config.master_key.is_some() { "SIGNET_MASTER_KEY".to_owned() } else { path.display().to_string() };
+            bail!(
+                "the master key in {origin} is not the one that sealed the keys in {}. Put the right one in its place, or \
+                 name the database that belongs to this key with SIGNET_DATABASE_URL",
+                config.database_url
+            );
+        }
+        None => settings::put(tx.conn(), settings::MASTER_KEY_CHECK, &key.seal(&Purpose::Check, CHECK)?).await?,
+    }
+    tx.commit().await?;
+    Ok((key, made))
+}
+
+/// Makes sure that no other server works on this SQLite file: being alone is what lets it take over at once what an
+/// earlier one had in hand. Held until dropped.
+pub(super) fn lock_database(config: &Config) -> Result<File> {
+    let path = store::sqlite_path(&config.database_url)?.with_added_extension("lock");
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    }
+    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "another server works on {}. Stop it first, or give this one a database of its own with SIGNET_DATABASE_URL",
+            config.database_url
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+        }
+    }
+}
+
+/// An admin key for a server that nobody else will use.
+pub(super) fn random_admin_key(clock: &Clock) -> Result<String> {
+    Ok(ApiKeySecret::from_random(&clock.secret_bytes()?).reveal().to_owned())
+}
+
+/// A callback URL that these settings accept, for the examples of the banner.
+pub(super) fn example_url(config: &Config) -> &'static str {
+    let reaches_loopback = AddressPolicy::allowing(config.egress_allow.clone()).allows([127, 0, 0, 1].into());
+    match (config.plain_http, reaches_loopback) {
+        (PlainHttp::Accepted, true) => "http://127.0.0.1:3000/webhook",
+        _ => "https://example.com/webhook",
+    }
+}

@@ -1,0 +1,173 @@
+//! A running server: a listener, the jobs, and their orderly end.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::opening;
+use crate::cli::banner::{self, Banner};
+use crate::config::Config;
+use crate::domain::access::{ApiKeySecret, Scope};
+use crate::engine::access::NewApiKey;
+use crate::engine::clock::Clock;
+use crate::engine::{Engine, Inboxes, dispatch, ingest, rotate, settle, sweep};
+use crate::store::{api_keys, queue};
+use crate::{api, engine};
+
+/// How long requests that were accepted may take to end.
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// A server that accepts, delivers and rotates until it is stopped.
+pub struct Server {
+    engine: Arc<Engine>,
+    url: String,
+    jobs: Jobs,
+    made_master_key: Option<PathBuf>,
+    made_api_key: Option<ApiKeySecret>,
+    _lock: File,
+}
+
+/// The tasks of a server, and the words that end them.
+struct Jobs {
+    end_requests: CancellationToken,
+    end_intake: CancellationToken,
+    end_work: CancellationToken,
+    abandon: CancellationToken,
+    requests: JoinHandle<std::io::Result<()>>,
+    intake: JoinHandle<()>,
+    work: Vec<JoinHandle<()>>,
+    verdicts: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens everything, makes what a first start lacks, and begins to serve.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self> {
+        let lock = opening::lock_database(config)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("{} cannot be listened on; choose another with SIGNET_LISTEN", config.listen))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
+        let opened = opening::open(config, clock, public_url).await?;
+        let engine = opened.engine;
+        release_what_a_dead_server_held(&engine).await?;
+        engine.refresh_keys().await?;
+        engine.ensure_default_tenant().await?;
+        engine.step_all_rings().await?;
+        let made_api_key = if config.admin_key.is_some() { None } else { first_api_key(&engine).await? };
+        let jobs = Jobs::start(&engine, opened.inboxes, listener);
+        Ok(Self { engine, url, jobs, made_master_key: opened.made_master_key, made_api_key, _lock: lock })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it works with.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The API key of a first start.
+    pub fn made_api_key(&self) -> Option<&ApiKeySecret> {
+        self.made_api_key.as_ref()
+    }
+
+    pub(super) fn print_banner(&self, config: &Config) {
+        let jwks_uri = match self.engine.default_keys() {
+            Some(keys) => format!("{}/.well-known/jwks.json", keys.issuer),
+            None => String::new(),
+        };
+        let is_local = config.listen.ip().is_loopback() && config.public_url.is_none();
+        banner::print(&Banner {
+            url: &self.url,
+            jwks_uri: &jwks_uri,
+            database_url: &config.database_url,
+            made_master_key: self.made_master_key.as_ref().map(|path| path.display().to_string()),
+            made_api_key: self.made_api_key.as_ref().map(ApiKeySecret::reveal),
+            has_admin_key: config.admin_key.is_some(),
+            warns_of_loopback: is_local && opening::example_url(config).starts_with("https"),
+            example_url: opening::example_url(config),
+        });
+    }
+
+    /// Stops accepting, finishes or gives back what is under way, and closes the database. Takes at most 35 s.
+    pub async fn stop(self) {
+        self.jobs.end().await;
+        if let Err(error) = self.engine.give_back().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was claimed is not given back; it is due again when its lease ends"
+            );
+        }
+        self.engine.store.close().await;
+    }
+}
+
+impl Jobs {
+    fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Self {
+        let [end_requests, end_intake, end_work, abandon] = std::array::from_fn(|_| CancellationToken::new());
+        let until_end = end_requests.clone().cancelled_owned();
+        let serving = axum::serve(listener, api::router(engine.clone())).with_graceful_shutdown(until_end);
+        Self {
+            requests: tokio::spawn(async move { serving.await }),
+            intake: tokio::spawn(ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
+            work: vec![
+                tokio::spawn(dispatch::run(engine.clone(), end_work.clone())),
+                tokio::spawn(rotate::run(engine.clone(), end_work.clone())),
+                tokio::spawn(sweep::run(engine.clone(), end_work.clone())),
+            ],
+            verdicts: tokio::spawn(settle::run(engine.clone(), inboxes.settle, abandon.clone())),
+            end_requests,
+            end_intake,
+            end_work,
+            abandon,
+        }
+    }
+
+    /// Ends the jobs in the order in which they feed each other.
+    async fn end(mut self) {
+        self.end_requests.cancel();
+        if tokio::time::timeout(REQUESTS_END_WITHIN, &mut self.requests).await.is_err() {
+            self.requests.abort();
+        }
+        self.end_intake.cancel();
+        let _ = self.intake.await;
+        self.end_work.cancel();
+        for job in self.work {
+            let _ = job.await;
+        }
+        self.abandon.cancel();
+        let _ = self.verdicts.await;
+    }
+}
+
+async fn release_what_a_dead_server_held(engine: &Engine) -> Result<()> {
+    let mut tx = engine.store.write().await?;
+    let released = queue::release_all(tx.conn(), engine.clock.now()).await?;
+    tx.commit().await?;
+    if released > 0 {
+        tracing::info!(deliveries.count = released, "deliveries that an earlier server had in hand are due at once");
+    }
+    Ok(())
+}
+
+/// The API key of a newcomer: made when there never was one.
+async fn first_api_key(engine: &engine::Engine) -> Result<Option<ApiKeySecret>> {
+    let mut reader = engine.store.read().await?;
+    let has_keys = !api_keys::list(reader.conn(), None, None, 1).await?.is_empty();
+    drop(reader);
+    if has_keys {
+        return Ok(None);
+    }
+    let wish = NewApiKey { tenant_id: None, label: "made at the first start".to_owned(), scopes: vec![Scope::Admin] };
+    let (_, secret) = engine.create_api_key(wish).await?;
+    Ok(Some(secret))
+}

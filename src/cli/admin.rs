@@ -1,0 +1,215 @@
+//! Administration without HTTP: the same use cases, on the same database, from the command line.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+
+use crate::domain::access::Scope;
+use crate::domain::id::{ApiKeyId, TenantId};
+use crate::domain::key_ring::{KeyState, Kid, Step};
+use crate::domain::time::Timestamp;
+use crate::domain::token::{Algorithm, TokenTtl};
+use crate::engine::Engine;
+use crate::engine::access::NewApiKey;
+use crate::engine::rotate::Haste;
+use crate::engine::tenants::NewTenant;
+use crate::store::{api_keys, tenants};
+
+/// How many steps a plan prints.
+const PLAN_ENTRIES: usize = 8;
+/// How many rows are read at a time.
+const ROWS: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Every key the tenant has or had
+    List,
+    /// Let the standby key sign from now on
+    Rotate {
+        /// Also when some receivers cannot have heard of the standby yet
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take a key out of the JWKS at once
+    Revoke {
+        kid: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// What will happen by itself, and when; changes nothing
+    Plan,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApiKeyAction {
+    /// Make an API key and print it, once
+    New {
+        /// Bind it to this tenant; without one it reaches every tenant
+        #[arg(long, value_name = "TENANT_ID")]
+        tenant: Option<String>,
+        /// What it may do; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "admin")]
+        scopes: Vec<String>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Every API key there is or was
+    List,
+    /// Refuse an API key from now on
+    Revoke { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TenantAction {
+    /// Make a tenant with keys of its own
+    New {
+        name: String,
+        /// ES256, ES384, RS256, PS256 or EdDSA
+        #[arg(long, default_value = "ES256")]
+        algorithm: String,
+        /// Seconds a token lives, 60 to 3600
+        #[arg(long, default_value_t = 300)]
+        token_ttl: i64,
+        /// The `sub` of its tokens
+        #[arg(long)]
+        token_subject: Option<String>,
+    },
+    /// Every tenant
+    List,
+}
+
+pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -> Result<()> {
+    let tenant_id = match tenant {
+        Some(id) => id.parse::<TenantId>()?,
+        None => engine.default_keys().context("there is no tenant yet; start the server once")?.tenant.id,
+    };
+    match action {
+        KeysAction::List => list_keys(engine, tenant_id),
+        KeysAction::Plan => plan(engine, tenant_id),
+        KeysAction::Rotate { force } => {
+            let kid = engine.rotate(tenant_id, if force { Haste::Forced } else { Haste::WhenSafe }).await?;
+            println!("{kid} signs from now on; a running server follows within seconds");
+            Ok(())
+        }
+        KeysAction::Revoke { kid, reason } => {
+            engine.revoke_key(tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
+            println!("{kid} is revoked and no longer published; a running server follows within seconds");
+            Ok(())
+        }
+    }
+}
+
+fn list_keys(engine: &Engine, tenant_id: TenantId) -> Result<()> {
+    let keys = engine.keys_of(tenant_id).context("there is no such tenant")?;
+    println!("{:<43}  {:<9}  {:<8}  published", "kid", "algorithm", "state");
+    for key in keys.ring.keys() {
+        let since = match key.state {
+            KeyState::Active { activated_at } => format!(", signs since {activated_at}"),
+            KeyState::Retiring { retired_at } => format!(", last signature {retired_at}"),
+            KeyState::Revoked { revoked_at } => format!(", revoked {revoked_at}"),
+            KeyState::Pending | KeyState::Archived => String::new(),
+        };
+        let (kid, algorithm, state) = (&key.kid, key.algorithm.as_str(), key.state.as_str());
+        println!("{:<43}  {algorithm:<9}  {state:<8}  {}{since}", kid.as_str(), key.published_at);
+    }
+    Ok(())
+}
+
+fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
+    let keys = engine.keys_of(tenant_id).context("there is no such tenant")?;
+    let entries = keys.ring.plan(&engine.terms.key_policy, engine.clock.now(), PLAN_ENTRIES);
+    entries.iter().for_each(|(at, step)| println!("{}  {}", whole_seconds(*at), words(step)));
+    Ok(())
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_seconds() * 1_000_000)
+}
+
+fn words(step: &Step) -> String {
+    match step {
+        Step::Open => "publish a key that signs at once, and a standby".to_owned(),
+        Step::Publish => "publish the next standby key".to_owned(),
+        Step::Promote { kid, demoted: None } => format!("{kid} begins to sign"),
+        Step::Promote { kid, demoted: Some(demoted) } => {
+            format!("{kid} begins to sign; {demoted} stays published, its private half is destroyed")
+        }
+        Step::Archive { kid } => format!("{kid} leaves the JWKS"),
+    }
+}
+
+pub async fn api_key(engine: &Engine, action: ApiKeyAction) -> Result<()> {
+    match action {
+        ApiKeyAction::New { tenant, scopes, label } => {
+            let tenant_id = tenant.map(|id| id.parse::<TenantId>()).transpose()?;
+            if tenant_id.is_some_and(|id| engine.keys_of(id).is_none()) {
+                bail!("there is no such tenant");
+            }
+            let wish = NewApiKey { tenant_id, label, scopes: parse_scopes(&scopes)? };
+            let (key, secret) = engine.create_api_key(wish).await?;
+            println!("{}", secret.reveal());
+            eprintln!("{} is shown this once; it is kept only as a digest", key.id);
+        }
+        ApiKeyAction::List => list_api_keys(engine).await?,
+        ApiKeyAction::Revoke { id } => {
+            if !engine.revoke_api_key(id.parse::<ApiKeyId>()?, None).await? {
+                bail!("there is no such API key, or it is revoked already");
+            }
+            println!("{id} is revoked; a running server refuses it within seconds");
+        }
+    }
+    Ok(())
+}
+
+fn parse_scopes(names: &[String]) -> Result<Vec<Scope>> {
+    let known = Scope::ALL.map(Scope::as_str).join(", ");
+    let parse = |name: &String| Scope::parse(name).with_context(|| format!("{name:?} is none of: {known}"));
+    names.iter().map(parse).collect()
+}
+
+async fn list_api_keys(engine: &Engine) -> Result<()> {
+    let mut reader = engine.store.read().await?;
+    let mut after = None;
+    println!("{:<30}  {:<4}  {:<30}  {:<8}  scopes", "id", "ends", "tenant", "state");
+    loop {
+        let keys = api_keys::list(reader.conn(), None, after, ROWS).await?;
+        for key in &keys {
+            let tenant = key.tenant_id.map_or_else(|| "every".to_owned(), |id| id.to_string());
+            let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
+            let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+            println!("{:<30}  {:<4}  {tenant:<30}  {state:<8}  {}  {}", key.id, key.tail, scopes.join(" "), key.label);
+        }
+        let Some(last) = keys.last() else { return Ok(()) };
+        after = Some(last.id);
+    }
+}
+
+pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
+    match action {
+        TenantAction::New { name, algorithm, token_ttl, token_subject } => {
+            let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
+            let algorithm =
+                Algorithm::parse(&algorithm).with_context(|| format!("{algorithm:?} is none of: {known}"))?;
+            let token_ttl = TokenTtl::from_seconds(token_ttl)?;
+            let tenant = engine.create_tenant(NewTenant { name, algorithm, token_subject, token_ttl }).await?;
+            println!("{}", tenant.id);
+            Ok(())
+        }
+        TenantAction::List => list_tenants(engine).await,
+    }
+}
+
+async fn list_tenants(engine: &Engine) -> Result<()> {
+    let mut reader = engine.store.read().await?;
+    let mut after = None;
+    loop {
+        let page = tenants::list(reader.conn(), after, ROWS).await?;
+        for tenant in &page {
+            let mark = if tenant.is_default { "  (default)" } else { "" };
+            println!("{}  {:<5}  {}{mark}", tenant.id, tenant.algorithm.as_str(), tenant.name);
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+    }
+}

@@ -1,0 +1,378 @@
+//! What is configured: flags, environment and file become values that are already proven sane.
+//!
+//! Flags win over the environment, the environment over `signet.toml`, the file over the defaults. Everything that is
+//! wrong is said at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::domain::key_ring::{KeyPolicy, Margins};
+use crate::domain::secret::Secret;
+use crate::domain::webhook::PlainHttp;
+
+/// One thing that can be configured. The README's table is printed from these.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The name in `signet.toml`; with dashes for underscores, the flag.
+    pub name: &'static str,
+    /// The name in the environment.
+    pub variable: &'static str,
+    pub default: &'static str,
+    pub help: &'static str,
+    /// Whether it may be given as a flag. Secrets may not: command lines are seen by everybody.
+    pub is_flag: bool,
+}
+
+const fn setting(name: &'static str, variable: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, variable, default, help, is_flag: true }
+}
+
+const fn secret(name: &'static str, variable: &'static str, help: &'static str) -> Setting {
+    Setting { name, variable, default: "", help, is_flag: false }
+}
+
+/// Every setting, in the order of the README.
+pub const SETTINGS: [Setting; 12] = [
+    setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
+    setting(
+        "database_url",
+        "SIGNET_DATABASE_URL",
+        "sqlite://data/signet.db",
+        "The database: sqlite:// and a path, relative to the working directory or absolute (sqlite:///var/lib/signet.db)",
+    ),
+    setting(
+        "public_url",
+        "SIGNET_PUBLIC_URL",
+        "",
+        "The URL under which receivers reach this server; it is the issuer of tokens. Without it, http:// and the listen address",
+    ),
+    setting(
+        "master_key_file",
+        "SIGNET_MASTER_KEY_FILE",
+        "keys/master.key",
+        "The file with the key that seals all others; made at the first start. Back it up: without it, the database's keys are lost",
+    ),
+    secret(
+        "master_key",
+        "SIGNET_MASTER_KEY",
+        "The master key itself (the JWK that the file would hold), instead of a file",
+    ),
+    secret(
+        "admin_key",
+        "SIGNET_ADMIN_KEY",
+        "An API key of your choice with every right, at least 32 characters; for automation",
+    ),
+    setting(
+        "egress_allow",
+        "SIGNET_EGRESS_ALLOW",
+        "",
+        "Networks that webhooks may reach besides public addresses, such as 127.0.0.0/8,10.1.0.0/16",
+    ),
+    setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
+    setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
+    setting("key_period", "SIGNET_KEY_PERIOD", "90d", "How long a key signs before the next one does (7d to 365d)"),
+    setting(
+        "key_publish_ahead",
+        "SIGNET_KEY_PUBLISH_AHEAD",
+        "7d",
+        "How long a key is published before it signs (at least 25h)",
+    ),
+    setting(
+        "key_grace",
+        "SIGNET_KEY_GRACE",
+        "7d",
+        "How long a key stays published after its last signature (at least 24h)",
+    ),
+];
+
+/// The file that is read when there is one and no other is named.
+pub const FILE_STANDARD: &str = "signet.toml";
+/// The shortest operator's key.
+const ADMIN_KEY_CHARS_MIN: usize = 32;
+
+/// Settings that were given as flags, by name.
+pub type Flags = BTreeMap<&'static str, String>;
+
+/// Values that are proven sane.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub database_url: String,
+    /// Without a trailing slash. `None` means the address that is listened on.
+    pub public_url: Option<String>,
+    pub master_key_file: PathBuf,
+    pub master_key: Option<Secret<String>>,
+    pub admin_key: Option<Secret<String>>,
+    pub egress_allow: Vec<IpNet>,
+    pub plain_http: PlainHttp,
+    pub log: String,
+    pub key_policy: KeyPolicy,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not usable:")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Reads the configuration of this process.
+#[expect(clippy::disallowed_methods, reason = "this is the one home of the environment")]
+pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Config, Faults> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Faults(vec![format!("{} cannot be read: {error}", path.display())]))?,
+        None => std::fs::read_to_string(FILE_STANDARD).unwrap_or_default(),
+    };
+    let name = file.unwrap_or(Path::new(FILE_STANDARD));
+    parse(flags, |variable| std::env::var(variable).ok(), &name.display().to_string(), &text)
+}
+
+/// Makes a configuration of what was given.
+pub fn parse(
+    flags: &Flags,
+    environment: impl Fn(&str) -> Option<String>,
+    file_name: &str,
+    file: &str,
+) -> Result<Config, Faults> {
+    let mut given = Given { values: BTreeMap::new(), faults: Vec::new() };
+    given.add_file(file_name, file);
+    for setting in SETTINGS {
+        if let Some(value) = environment(setting.variable).filter(|value| !value.is_empty()) {
+            given.values.insert(setting.name, (value, setting.variable.to_owned()));
+        }
+        if let Some(value) = flags.get(setting.name) {
+            let flag = format!("--{}", setting.name.replace('_', "-"));
+            given.values.insert(setting.name, (value.clone(), flag));
+        }
+    }
+    given.into_config()
+}
+
+/// Values as text, each with where it came from.
+struct Given {
+    values: BTreeMap<&'static str, (String, String)>,
+    faults: Vec<String>,
+}
+
+impl Given {
+    fn add_file(&mut self, file_name: &str, text: &str) {
+        let table = match text.parse::<toml::Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                self.faults.push(format!("{file_name} is not TOML: {}", error.message()));
+                return;
+            }
+        };
+        for (name, value) in table {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+                self.faults.push(format!("{file_name}: `{name}` is not a setting"));
+                continue;
+            };
+            match text_of(&value) {
+                Some(text) => {
+                    self.values.insert(setting.name, (text, format!("`{name}` in {file_name}")));
+                }
+                None => {
+                    self.faults.push(format!("{file_name}: `{name}` must be a text, a truth value or a list of texts"))
+                }
+            }
+        }
+    }
+
+    /// Reads a setting's value, or notes what is wrong with it and where it came from.
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let default = SETTINGS.iter().find(|setting| setting.name == name)?.default;
+        let (text, origin) = match self.values.get(name) {
+            Some((text, origin)) => (text.as_str(), origin.as_str()),
+            None => (default, "its default"),
+        };
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.faults.push(format!("{origin}: {fault}"));
+                None
+            }
+        }
+    }
+
+    fn into_config(mut self) -> Result<Config, Faults> {
+        let listen = self.read("listen", |text| {
+            text.parse::<SocketAddr>()
+                .map_err(|_| format!("{text:?} is not an address and a port, such as 127.0.0.1:8080"))
+        });
+        let database_url = self.read("database_url", |text| Ok(text.to_owned()));
+        let public_url = self.read("public_url", public_url);
+        let master_key_file = self.read("master_key_file", |text| Ok(PathBuf::from(text)));
+        let master_key = self.read("master_key", |text| Ok(some(text).map(|text| Secret::new(text.to_owned()))));
+        let admin_key = self.read("admin_key", admin_key);
+        let egress_allow = self.read("egress_allow", networks);
+        let plain_http = self.read("allow_http", plain_http);
+        let log = self.read("log", |text| Ok(text.to_owned()));
+        let key_policy = self.key_policy();
+        let config = (|| {
+            Some(Config {
+                listen: listen?,
+                database_url: database_url?,
+                public_url: public_url?,
+                master_key_file: master_key_file?,
+                master_key: master_key?,
+                admin_key: admin_key?,
+                egress_allow: egress_allow?,
+                plain_http: plain_http?,
+                log: log?,
+                key_policy: key_policy?,
+            })
+        })();
+        match config {
+            Some(config) if self.faults.is_empty() => Ok(config),
+            _ => Err(Faults(self.faults)),
+        }
+    }
+
+    fn key_policy(&mut self) -> Option<KeyPolicy> {
+        let period = self.read("key_period", span);
+        let publish_ahead = self.read("key_publish_ahead", span);
+        let grace = self.read("key_grace", span);
+        let margins = Margins { period: period?, publish_ahead: publish_ahead?, grace: grace? };
+        match KeyPolicy::new(margins) {
+            Ok(policy) => Some(policy),
+            Err(faults) => {
+                self.faults.extend(faults.into_iter().map(|fault| format!("SIGNET_KEY_…: {fault}")));
+                None
+            }
+        }
+    }
+}
+
+fn text_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            Some(texts?.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a span, such as 90d, 36h or 300s"))
+}
+
+fn public_url(text: &str) -> Result<Option<String>, String> {
+    let Some(text) = some(text) else { return Ok(None) };
+    let usable = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    });
+    match usable {
+        Some(_) => Ok(Some(text.trim_end_matches('/').to_owned())),
+        None => Err(format!(
+            "{text:?} is not an http or https URL without query and fragment, such as https://hooks.example.com"
+        )),
+    }
+}
+
+fn admin_key(text: &str) -> Result<Option<Secret<String>>, String> {
+    let Some(text) = some(text) else { return Ok(None) };
+    if text.chars().count() < ADMIN_KEY_CHARS_MIN {
+        return Err(format!("has fewer than {ADMIN_KEY_CHARS_MIN} characters; make one with: openssl rand -hex 32"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
+        return Err("must be visible ASCII characters, because it travels in a header".to_owned());
+    }
+    Ok(Some(Secret::new(text.to_owned())))
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parse = |text: &str| {
+        let network = text.parse::<IpNet>().ok();
+        let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        network.or_else(address).ok_or_else(|| format!("{text:?} is not a network, such as 10.1.0.0/16 or fd00::/8"))
+    };
+    text.split(',').filter_map(some).map(parse).collect()
+}
+
+fn plain_http(text: &str) -> Result<PlainHttp, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(PlainHttp::Accepted),
+        "false" | "0" | "no" => Ok(PlainHttp::Refused),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)], file: &str) -> Result<Config, Faults> {
+        let variable =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        parse(&Flags::new(), variable, "signet.toml", file)
+    }
+
+    #[test]
+    fn nothing_given_is_a_whole_configuration() {
+        let config = with(&[], "").unwrap();
+
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.plain_http, PlainHttp::Refused);
+        assert_eq!(config.key_policy, KeyPolicy::standard());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\negress_allow = [\"10.0.0.0/8\", \"::1\"]";
+        let flags = Flags::from([("listen", "127.0.0.1:3".to_owned())]);
+        let environment = |name: &str| (name == "SIGNET_LISTEN").then(|| "127.0.0.1:2".to_owned());
+
+        let both = parse(&flags, environment, "signet.toml", file).unwrap();
+        let without_flags = parse(&Flags::new(), environment, "signet.toml", file).unwrap();
+
+        assert_eq!(both.listen.port(), 3);
+        assert_eq!(without_flags.listen.port(), 2);
+        assert_eq!(both.log, "debug");
+        assert_eq!(both.egress_allow.len(), 2);
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_origin() {
+        let environment =
+            [("SIGNET_LISTEN", "8080"), ("SIGNET_ADMIN_KEY", "short"), ("SIGNET_KEY_PUBLISH_AHEAD", "1h")];
+
+        let Faults(faults) = with(&environment, "lisen = \"x\"\nallow_http = \"maybe\"").unwrap_err();
+
+        assert_eq!(faults.len(), 5);
+        assert_eq!(faults[0], "signet.toml: `lisen` is not a setting");
+        assert!(faults[1].starts_with("SIGNET_LISTEN: \"8080\" is not an address and a port"));
+        assert!(faults[2].starts_with("SIGNET_ADMIN_KEY: has fewer than 32 characters"));
+        assert!(faults[3].starts_with("`allow_http` in signet.toml: \"maybe\" is neither"));
+        assert!(faults[4].contains("at least 25 h"));
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let key = "0123456789abcdef0123456789abcdef";
+
+        let config = with(&[("SIGNET_ADMIN_KEY", key)], "").unwrap();
+
+        assert!(!format!("{config:?}").contains(key));
+    }
+}
