@@ -1,0 +1,55 @@
+"""Speaks to a running Signet over its API, as a platform would."""
+
+import json
+import urllib.error
+import urllib.request
+
+ANSWERS_WITHIN_S = 30
+ANY_SUCCESS = range(200, 300)
+
+
+class Signet:
+    """One tenant of it, seen with the instance-wide admin key; without a `tenant_id`, the default tenant."""
+
+    def __init__(self, url, admin_key, tenant_id=None):
+        self.url = url
+        self.admin_key = admin_key
+        self.tenant_id = tenant_id
+        self.issuer = f"{url}/{tenant_id}" if tenant_id else url
+        self.jwks_url = f"{self.issuer}/.well-known/jwks.json"
+
+    def create_tenant(self, **settings):
+        tenant = self._post("/v1/admin/tenants", as_json(settings), [201])
+        return Signet(self.url, self.admin_key, tenant["id"])
+
+    def create_webhook(self, url, events):
+        return self._post("/v1/webhooks", as_json({"url": url, "events": events}), [201])
+
+    def publish(self, event_type, content):
+        """`content` is the event's data as JSON text, sent as it is."""
+        event = b'{"type":"%s","data":%s}' % (event_type.encode(), content)
+        return self._post("/v1/events", event, [202])
+
+    def rotate_keys(self):
+        return self._post("/v1/admin/keys/rotate", b"{}", ANY_SUCCESS)
+
+    def _post(self, path, body, expected):
+        request = urllib.request.Request(self.url + path, body, self._headers(), method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:
+                status, answer = response.status, response.read()
+        except urllib.error.HTTPError as refusal:
+            status, answer = refusal.code, refusal.read()
+        if status not in expected:
+            raise AssertionError(f"POST {path} answered {status}, not {expected}: {answer.decode()}")
+        return json.loads(answer or b"null")
+
+    def _headers(self):
+        headers = {"Authorization": f"Bearer {self.admin_key}", "Content-Type": "application/json"}
+        if self.tenant_id:
+            headers["X-Tenant-ID"] = self.tenant_id
+        return headers
+
+
+def as_json(value):
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,122 @@
+"""Starts what the checks need on free ports in a temporary folder, and ends every process that it started."""
+
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from driver.inbox import Inbox
+from driver.signet import Signet
+
+HANKO = Path(__file__).resolve().parent.parent / "hanko"
+STARTS_WITHIN_S = 30
+ENDS_WITHIN_S = 10
+POLLS_EVERY_S = 0.05
+LOG_LINES_MAX = 200
+
+
+class Stage:
+    """A context: leaving it by success, failure or interrupt ends all that runs on it."""
+
+    def __init__(self, signet_path):
+        self._signet_path = Path(signet_path).resolve()
+        self._closing = ExitStack()
+
+    def __enter__(self):
+        self._folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="signet-receivers-")))
+        self.inbox = self._closing.enter_context(Inbox())
+        return self
+
+    def __exit__(self, *_):
+        self._closing.close()
+
+    def start_signet(self):
+        listen, admin_key = f"127.0.0.1:{free_port()}", secrets.token_hex(20)
+        settings = {
+            "SIGNET_LISTEN": listen,
+            "SIGNET_DATABASE_URL": f"sqlite://{self._folder}/signet.db",
+            "SIGNET_MASTER_KEY_FILE": f"{self._folder}/master.key",
+            "SIGNET_ADMIN_KEY": admin_key,
+            "SIGNET_EGRESS_ALLOW": "127.0.0.0/8",
+            "SIGNET_ALLOW_HTTP": "true",
+            "SIGNET_LOG": "info",
+        }
+        process = self._start("signet", [self._signet_path, "serve"], settings)
+        url = f"http://{listen}"
+        wait_until(f"{url}/healthz answers", lambda: is_running(process) and is_healthy(url), STARTS_WITHIN_S)
+        return Signet(url, admin_key)
+
+    def start_receiver(self, script, url, **settings):
+        """Starts a script of the hanko folder to listen at `url`; tells the file that it prints to."""
+        port = urlsplit(url).port
+        process = self._start(script, ["node", HANKO / script], {"PORT": str(port)} | settings)
+        wait_until(f"{script} listens", lambda: is_running(process) and is_listening(port), STARTS_WITHIN_S)
+        return self._folder / f"{script}.log"
+
+    def print_logs(self):
+        for log in sorted(self._folder.glob("*.log")):
+            print(f"--- the end of {log.name}")
+            print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_MAX:]), flush=True)
+
+    def _start(self, name, command, settings):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIGNET_")}
+        with open(self._folder / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(
+                command, cwd=self._folder, env=inherited | settings, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._closing.callback(end, process)
+        return process
+
+
+def receiver_url():
+    """A webhook URL on which nothing listens yet."""
+    return f"http://127.0.0.1:{free_port()}/webhook"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def is_running(process):
+    """Never false: a process that ended will not come back, so there is nothing to wait for."""
+    if process.poll() is not None:
+        raise AssertionError(f"it ended with {process.returncode}")
+    return True
+
+
+def is_healthy(url):
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=1) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(process):
+    process.terminate()
+    try:
+        process.wait(ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_until(what, holds, within_s):
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within_s} s")
+        time.sleep(POLLS_EVERY_S)
