@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::bulk;
 use super::record::Record;
@@ -35,45 +34,44 @@ pub struct Filter {
 }
 
 pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
-    for run in bulk::runs(ended) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("insert into deliveries (webhook_id, event_id, ending, attempts, ended_at) ");
-        query.push_values(run, |mut row, ended| {
-            row.push_bind(ended.key.webhook_id.as_bytes().to_vec())
-                .push_bind(ended.key.event_id.as_bytes().to_vec())
-                .push_bind(ended.ending.as_str())
-                .push_bind(i64::from(ended.attempts))
-                .push_bind(ended.at.as_micros());
-        });
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)";
+    let statements = bulk::inserts(insert, 5, ended, |row, ended| {
+        row.push_bind(ended.map(|ended| &ended.key.webhook_id.as_bytes()[..]))
+            .push_bind(ended.map(|ended| &ended.key.event_id.as_bytes()[..]))
+            .push_bind(ended.map(|ended| ended.ending.as_str()))
+            .push_bind(ended.map(|ended| i64::from(ended.attempts)))
+            .push_bind(ended.map(|ended| ended.at.as_micros()));
+    });
+    for mut statement in statements {
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }
 
 /// Logs attempts. One that is in the log already, because its batch was written twice, stays as it is.
 pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt)]) -> Result<()> {
-    for run in bulk::runs(attempts) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "insert into attempts
-                 (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid) ",
-        );
-        query.push_values(run, |mut row, (key, attempt)| {
-            let (status_code, failure) = match attempt.outcome {
-                Outcome::Answered { status_code, .. } => (Some(i64::from(status_code)), None),
-                Outcome::Failed(kind) => (None, Some(kind.as_str())),
-            };
-            row.push_bind(key.webhook_id.as_bytes().to_vec())
-                .push_bind(key.event_id.as_bytes().to_vec())
-                .push_bind(i64::from(attempt.number))
-                .push_bind(attempt.started_at.as_micros())
-                .push_bind(i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX))
-                .push_bind(status_code)
-                .push_bind(failure)
-                .push_bind(attempt.excerpt.clone())
-                .push_bind(attempt.kid.clone());
-        });
-        query.push(" on conflict do nothing");
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into attempts
+         (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)";
+    let statements = bulk::inserts(insert, 9, attempts, |row, logged| {
+        let attempt = logged.map(|(_, attempt)| *attempt);
+        let (status_code, failure) = match attempt.map(|attempt| &attempt.outcome) {
+            Some(Outcome::Answered { status_code, .. }) => (Some(i64::from(*status_code)), None),
+            Some(Outcome::Failed(kind)) => (None, Some(kind.as_str())),
+            None => (None, None),
+        };
+        row.push_bind(logged.map(|(key, _)| &key.webhook_id.as_bytes()[..]))
+            .push_bind(logged.map(|(key, _)| &key.event_id.as_bytes()[..]))
+            .push_bind(attempt.map(|attempt| i64::from(attempt.number)))
+            .push_bind(attempt.map(|attempt| attempt.started_at.as_micros()))
+            .push_bind(attempt.map(|attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX)))
+            .push_bind(status_code)
+            .push_bind(failure)
+            .push_bind(attempt.map(|attempt| attempt.excerpt.as_str()))
+            .push_bind(attempt.and_then(|attempt| attempt.kid.as_deref()));
+    });
+    for mut statement in statements {
+        statement.push(" on conflict do nothing");
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }

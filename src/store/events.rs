@@ -1,7 +1,6 @@
 //! Events. Written once, in sets, and never changed.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::bulk;
 use super::record::Record;
@@ -11,38 +10,34 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 
 pub async fn insert(conn: &mut Conn, events: &[Event]) -> Result<()> {
-    for run in bulk::runs(events) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries) ",
-        );
-        query.push_values(run, |mut row, event| {
-            row.push_bind(event.id.as_bytes().to_vec())
-                .push_bind(event.tenant_id.as_bytes().to_vec())
-                .push_bind(event.event_type.as_str().to_owned())
-                .push_bind(event.payload.to_vec())
-                .push_bind(event.occurred_at.as_micros())
-                .push_bind(event.accepted_at.as_micros())
-                .push_bind(i64::from(event.deliveries));
-        });
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)";
+    let statements = bulk::inserts(insert, 7, events, |row, event| {
+        row.push_bind(event.map(|event| &event.id.as_bytes()[..]))
+            .push_bind(event.map(|event| &event.tenant_id.as_bytes()[..]))
+            .push_bind(event.map(|event| event.event_type.as_str()))
+            .push_bind(event.map(|event| &event.payload[..]))
+            .push_bind(event.map(|event| event.occurred_at.as_micros()))
+            .push_bind(event.map(|event| event.accepted_at.as_micros()))
+            .push_bind(event.map(|event| i64::from(event.deliveries)));
+    });
+    for mut statement in statements {
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }
 
 /// The events with these ids, in no particular order; ids that do not exist are passed over.
 pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Event>> {
+    let select = "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+         from events
+         where id in (";
+    let statements = bulk::lookups(select, ids, |row, id| {
+        row.push_bind(&id.as_bytes()[..]);
+    });
     let mut events = Vec::with_capacity(ids.len());
-    for run in bulk::runs(ids) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
-             from events
-             where id in (",
-        );
-        query.push_values(run, |mut row, id| {
-            row.push_bind(id.as_bytes().to_vec());
-        });
-        query.push(")");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    for mut statement in statements {
+        statement.push(")");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             events.push(event(&row)?);
         }
     }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Sqlite};
-
 use super::bulk;
 use super::record::Record;
 use super::{Conn, Result};
@@ -27,48 +25,47 @@ pub struct Remembered {
 
 /// What is remembered under these names, by tenant and key.
 pub async fn find(conn: &mut Conn, named: &[&Named]) -> Result<HashMap<(TenantId, String), Remembered>> {
+    let select = "select tenant_id, key, fingerprint, event_ids
+         from idempotency_keys
+         where (tenant_id, key) in (";
+    let statements = bulk::lookups(select, named, |row, named| {
+        row.push_bind(&named.tenant_id.as_bytes()[..]).push_bind(named.key.as_str());
+    });
     let mut found = HashMap::new();
-    for run in bulk::runs(named) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "select tenant_id, key, fingerprint, event_ids
-             from idempotency_keys
-             where (tenant_id, key) in (",
-        );
-        query.push_values(run, |mut row, named| {
-            row.push_bind(named.tenant_id.as_bytes().to_vec()).push_bind(named.key.clone());
-        });
-        query.push(")");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    for mut statement in statements {
+        statement.push(")");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             let record = Record::new("idempotency_keys", &row);
-            let ids = record.bytes("event_ids")?;
-            let (ids, rest) = ids.as_chunks::<16>();
-            if !rest.is_empty() {
-                return Err(record.corrupt("event_ids", "not whole ids"));
-            }
-            let remembered = Remembered {
-                fingerprint: record.bytes("fingerprint")?.to_vec(),
-                event_ids: ids.iter().copied().map(EventId::from_bytes).collect(),
-            };
-            found.insert((TenantId::from_bytes(record.id("tenant_id")?), record.text("key")?), remembered);
+            let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("key")?);
+            found.insert(name, remembered(&record)?);
         }
     }
     Ok(found)
 }
 
+fn remembered(record: &Record<'_>) -> Result<Remembered> {
+    let ids = record.bytes("event_ids")?;
+    let (ids, rest) = ids.as_chunks::<16>();
+    if !rest.is_empty() {
+        return Err(record.corrupt("event_ids", "not whole ids"));
+    }
+    Ok(Remembered {
+        fingerprint: record.bytes("fingerprint")?.to_vec(),
+        event_ids: ids.iter().copied().map(EventId::from_bytes).collect(),
+    })
+}
+
 pub async fn insert(conn: &mut Conn, rows: &[(&Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
-    for run in bulk::runs(rows) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at) ",
-        );
-        query.push_values(run, |mut row, (named, event_ids)| {
-            let ids: Vec<u8> = event_ids.iter().flat_map(|id| *id.as_bytes()).collect();
-            row.push_bind(named.tenant_id.as_bytes().to_vec())
-                .push_bind(named.key.clone())
-                .push_bind(named.fingerprint.to_vec())
-                .push_bind(ids)
-                .push_bind(now.as_micros());
-        });
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)";
+    let statements = bulk::inserts(insert, 5, rows, |row, named| {
+        row.push_bind(named.map(|(named, _)| &named.tenant_id.as_bytes()[..]))
+            .push_bind(named.map(|(named, _)| named.key.as_str()))
+            .push_bind(named.map(|(named, _)| &named.fingerprint[..]))
+            .push_bind(named.map(|(_, ids)| ids.iter().flat_map(|id| *id.as_bytes()).collect::<Vec<u8>>()))
+            .push_bind(named.map(|_| now.as_micros()));
+    });
+    for mut statement in statements {
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }

@@ -6,8 +6,6 @@
 
 use std::collections::HashSet;
 
-use sqlx::{QueryBuilder, Sqlite};
-
 use super::bulk;
 use super::record::Record;
 use super::{Conn, Result};
@@ -50,17 +48,16 @@ pub struct Postponed {
 }
 
 pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
-    for run in bulk::runs(entries) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("insert into queue (webhook_id, event_id, due_at, attempts, node_id) ");
-        query.push_values(run, |mut row, entry| {
-            row.push_bind(entry.key.webhook_id.as_bytes().to_vec())
-                .push_bind(entry.key.event_id.as_bytes().to_vec())
-                .push_bind(entry.due_at.as_micros())
-                .push_bind(i64::from(entry.attempts))
-                .push_bind(entry.node_id.map(|id| id.as_bytes().to_vec()));
-        });
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into queue (webhook_id, event_id, due_at, attempts, node_id)";
+    let statements = bulk::inserts(insert, 5, entries, |row, entry| {
+        row.push_bind(entry.map(|entry| &entry.key.webhook_id.as_bytes()[..]))
+            .push_bind(entry.map(|entry| &entry.key.event_id.as_bytes()[..]))
+            .push_bind(entry.map(|entry| entry.due_at.as_micros()))
+            .push_bind(entry.map(|entry| i64::from(entry.attempts)))
+            .push_bind(entry.and_then(|entry| entry.node_id.as_ref()).map(|id| &id.as_bytes()[..]));
+    });
+    for mut statement in statements {
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -128,16 +125,16 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
 
 /// Takes deliveries out whose claims still hold; answers which did.
 pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<HashSet<DeliveryKey>> {
+    let delete = "delete from queue where (webhook_id, event_id, attempts) in (";
+    let statements = bulk::lookups(delete, claims, |row, (key, attempt)| {
+        row.push_bind(&key.webhook_id.as_bytes()[..])
+            .push_bind(&key.event_id.as_bytes()[..])
+            .push_bind(i64::from(*attempt));
+    });
     let mut removed = HashSet::with_capacity(claims.len());
-    for run in bulk::runs(claims) {
-        let mut query = QueryBuilder::<Sqlite>::new("delete from queue where (webhook_id, event_id, attempts) in (");
-        query.push_values(run, |mut row, (key, attempt)| {
-            row.push_bind(key.webhook_id.as_bytes().to_vec())
-                .push_bind(key.event_id.as_bytes().to_vec())
-                .push_bind(i64::from(*attempt));
-        });
-        query.push(") returning webhook_id, event_id");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    for mut statement in statements {
+        statement.push(") returning webhook_id, event_id");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             removed.insert(key(&Record::new("queue", &row))?);
         }
     }
@@ -146,25 +143,21 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
 
 /// Puts deliveries back for later whose claims still hold.
 pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
-    for run in bulk::runs(postponed) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "update queue
-             set due_at = later.column4, node_id = null
-             from (",
-        );
-        query.push_values(run, |mut row, postponed| {
-            row.push_bind(postponed.key.webhook_id.as_bytes().to_vec())
-                .push_bind(postponed.key.event_id.as_bytes().to_vec())
-                .push_bind(i64::from(postponed.attempt))
-                .push_bind(postponed.due_at.as_micros());
-        });
-        query.push(
+    let update = "update queue set due_at = later.column4, node_id = null from (";
+    let statements = bulk::lookups(update, postponed, |row, postponed| {
+        row.push_bind(&postponed.key.webhook_id.as_bytes()[..])
+            .push_bind(&postponed.key.event_id.as_bytes()[..])
+            .push_bind(i64::from(postponed.attempt))
+            .push_bind(postponed.due_at.as_micros());
+    });
+    for mut statement in statements {
+        statement.push(
             ") as later
              where queue.webhook_id = later.column1
                and queue.event_id = later.column2
                and queue.attempts = later.column3",
         );
-        query.build().execute(&mut *conn).await?;
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }

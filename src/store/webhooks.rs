@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::bulk;
 use super::record::Record;
@@ -169,20 +168,18 @@ pub async fn listeners(
     let names: BTreeSet<(TenantId, &str)> =
         types.iter().flat_map(|(tenant_id, name)| names_covering(name).map(|name| (*tenant_id, name))).collect();
     let names: Vec<(TenantId, &str)> = names.into_iter().collect();
-    for run in bulk::runs(&names) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "select s.tenant_id, s.name, s.webhook_id, w.version
-             from subscriptions s
-             join webhooks w on w.id = s.webhook_id
-             where w.disabled_at is null
-               and w.deleted_at is null
-               and (s.tenant_id, s.name) in (",
-        );
-        query.push_values(run, |mut row, (tenant_id, name)| {
-            row.push_bind(tenant_id.as_bytes().to_vec()).push_bind((*name).to_owned());
-        });
-        query.push(")");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    let select = "select s.tenant_id, s.name, s.webhook_id, w.version
+         from subscriptions s
+         join webhooks w on w.id = s.webhook_id
+         where w.disabled_at is null
+           and w.deleted_at is null
+           and (s.tenant_id, s.name) in (";
+    let statements = bulk::lookups(select, &names, |row, (tenant_id, name)| {
+        row.push_bind(&tenant_id.as_bytes()[..]).push_bind(*name);
+    });
+    for mut statement in statements {
+        statement.push(")");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             let record = Record::new("subscriptions", &row);
             let listener = Listener {
                 webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
@@ -216,19 +213,18 @@ fn merged(
 
 /// The webhooks with these ids as they are now, deleted ones included.
 pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Addressee>> {
+    let select =
+        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
+                null as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+         from webhooks
+         where id in (";
+    let statements = bulk::lookups(select, ids, |row, id| {
+        row.push_bind(&id.as_bytes()[..]);
+    });
     let mut addressees = Vec::with_capacity(ids.len());
-    for run in bulk::runs(ids) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                    null as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
-             from webhooks
-             where id in (",
-        );
-        query.push_values(run, |mut row, id| {
-            row.push_bind(id.as_bytes().to_vec());
-        });
-        query.push(")");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    for mut statement in statements {
+        statement.push(")");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             let record = Record::new("webhooks", &row);
             addressees.push(Addressee {
                 webhook: webhook(&row)?,
@@ -242,14 +238,14 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Addres
 
 /// The current versions of these webhooks.
 pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener>> {
+    let select = "select id, version from webhooks where id in (";
+    let statements = bulk::lookups(select, ids, |row, id| {
+        row.push_bind(&id.as_bytes()[..]);
+    });
     let mut versions = Vec::with_capacity(ids.len());
-    for run in bulk::runs(ids) {
-        let mut query = QueryBuilder::<Sqlite>::new("select id, version from webhooks where id in (");
-        query.push_values(run, |mut row, id| {
-            row.push_bind(id.as_bytes().to_vec());
-        });
-        query.push(")");
-        for row in query.build().fetch_all(&mut *conn).await? {
+    for mut statement in statements {
+        statement.push(")");
+        for row in statement.build().fetch_all(&mut *conn).await? {
             let record = Record::new("webhooks", &row);
             versions.push(Listener {
                 webhook_id: WebhookId::from_bytes(record.id("id")?),
@@ -261,14 +257,14 @@ pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener
 }
 
 async fn index(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
-    for run in bulk::runs(&webhook.subscriptions) {
-        let mut query = QueryBuilder::<Sqlite>::new("insert into subscriptions (tenant_id, name, webhook_id) ");
-        query.push_values(run, |mut row, subscription| {
-            row.push_bind(webhook.tenant_id.as_bytes().to_vec())
-                .push_bind(subscription.as_str().to_owned())
-                .push_bind(webhook.id.as_bytes().to_vec());
-        });
-        query.build().execute(&mut *conn).await?;
+    let insert = "insert into subscriptions (tenant_id, name, webhook_id)";
+    let statements = bulk::inserts(insert, 3, &webhook.subscriptions, |row, subscription| {
+        row.push_bind(subscription.map(|_| &webhook.tenant_id.as_bytes()[..]))
+            .push_bind(subscription.map(Subscription::as_str))
+            .push_bind(subscription.map(|_| &webhook.id.as_bytes()[..]));
+    });
+    for mut statement in statements {
+        statement.build().execute(&mut *conn).await?;
     }
     Ok(())
 }
