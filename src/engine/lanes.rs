@@ -22,8 +22,8 @@ const LOADS_MAX: u32 = 2_048;
 const LOADS_TROUBLED_MAX: u32 = LOADS_MAX / 2;
 /// A payload of up to this many bytes is one load; larger ones are several.
 const LOAD_BYTES: usize = 32 * 1024;
-/// What one lane may claim in its turn.
-const TURN_MAX: u32 = 16;
+/// What one lane may claim in its turn when many have work.
+const TURN_MIN: u32 = 16;
 /// What is claimed in one transaction.
 const GRANTS_MAX: u32 = 128;
 
@@ -68,7 +68,7 @@ impl Lane {
 
 #[derive(Debug, Default)]
 pub struct Lanes {
-    lanes: HashMap<WebhookId, Lane>,
+    by_webhook: HashMap<WebhookId, Lane>,
     ready: VecDeque<WebhookId>,
     timers: BTreeSet<(Timestamp, WebhookId)>,
     loads: u32,
@@ -82,7 +82,8 @@ impl Lanes {
     pub fn admit(&mut self, webhook_id: WebhookId, load: u32) -> bool {
         let room = self.loads + load <= LOADS_MAX;
         let troubled_room = self.troubled < LOADS_TROUBLED_MAX;
-        let lane = self.lanes.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        let lane =
+            self.by_webhook.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
         let nothing_waits = matches!(lane.rest, Rest::Idle | Rest::Timer(_));
         if !room || !nothing_waits || lane.under_way >= lane.width || (lane.is_troubled() && !troubled_room) {
             return false;
@@ -95,7 +96,8 @@ impl Lanes {
 
     /// Takes note that a delivery of this webhook becomes due at an instant.
     pub fn note_due(&mut self, webhook_id: WebhookId, at: Timestamp) {
-        let lane = self.lanes.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        let lane =
+            self.by_webhook.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
         lane.rest = match lane.rest {
             Rest::Idle => {
                 self.timers.insert((at, webhook_id));
@@ -117,13 +119,15 @@ impl Lanes {
         self.ring_timers(now);
         let mut grants = Vec::new();
         let mut granted = 0;
-        for _ in 0..self.ready.len() {
+        let lanes = u32::try_from(self.ready.len()).unwrap_or(u32::MAX).max(1);
+        let turn = (GRANTS_MAX / lanes).max(TURN_MIN);
+        for _ in 0..lanes {
             let room = LOADS_MAX.saturating_sub(self.loads).min(GRANTS_MAX - granted);
             if room == 0 {
                 break;
             }
             let Some(webhook_id) = self.ready.pop_front() else { break };
-            let Some(lane) = self.lanes.get_mut(&webhook_id) else { continue };
+            let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { continue };
             let free = lane.width.saturating_sub(lane.under_way);
             if free == 0 {
                 lane.rest = Rest::Full;
@@ -131,7 +135,7 @@ impl Lanes {
             }
             let troubled_room = LOADS_TROUBLED_MAX.saturating_sub(self.troubled);
             let allowed = if lane.is_troubled() { room.min(troubled_room) } else { room };
-            let limit = free.min(TURN_MAX).min(allowed);
+            let limit = free.min(turn).min(allowed);
             if limit == 0 {
                 self.ready.push_back(webhook_id);
                 continue;
@@ -151,7 +155,7 @@ impl Lanes {
             && at <= now
         {
             self.timers.pop_first();
-            if let Some(lane) = self.lanes.get_mut(&webhook_id) {
+            if let Some(lane) = self.by_webhook.get_mut(&webhook_id) {
                 lane.rest = Rest::Ready;
                 self.ready.push_back(webhook_id);
             }
@@ -162,7 +166,7 @@ impl Lanes {
     pub fn claimed(&mut self, grant: Grant, used: u32, next_due_at: Option<Timestamp>, now: Timestamp) {
         let unused = grant.limit.saturating_sub(used);
         self.loads = self.loads.saturating_sub(unused);
-        let Some(lane) = self.lanes.get_mut(&grant.webhook_id) else { return };
+        let Some(lane) = self.by_webhook.get_mut(&grant.webhook_id) else { return };
         lane.under_way = lane.under_way.saturating_sub(unused);
         if lane.is_troubled() {
             self.troubled = self.troubled.saturating_sub(unused);
@@ -195,7 +199,7 @@ impl Lanes {
     /// A delivery of this load is no longer under way. `answered_well` widens its lane, the opposite halves it.
     pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered_well: bool) {
         self.loads = self.loads.saturating_sub(load);
-        let Some(lane) = self.lanes.get_mut(&webhook_id) else { return };
+        let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
         if lane.is_troubled() {
             self.troubled = self.troubled.saturating_sub(lane.under_way);
         }
@@ -214,8 +218,8 @@ impl Lanes {
     /// A lane that waits for nothing and whose receiver answers well is like one that was never there.
     fn forget_if_quiet(&mut self, webhook_id: WebhookId) {
         let quiet = |lane: &Lane| lane.rest == Rest::Idle && lane.under_way == 0;
-        if self.lanes.get(&webhook_id).is_some_and(quiet) {
-            self.lanes.remove(&webhook_id);
+        if self.by_webhook.get(&webhook_id).is_some_and(quiet) {
+            self.by_webhook.remove(&webhook_id);
         }
     }
 
