@@ -186,7 +186,7 @@ impl Given {
                     self.values.insert(setting.name, (text, format!("`{name}` in {file_name}")));
                 }
                 None => {
-                    self.faults.push(format!("{file_name}: `{name}` must be a text, a truth value or a list of texts"))
+                    self.faults.push(format!("{file_name}: `{name}` must be a text, a truth value or a list of texts"));
                 }
             }
         }

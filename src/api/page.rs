@@ -2,12 +2,13 @@
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::problem::Problem;
-use crate::signing::digest::{base64url, base64url_decode};
 
 const LIMIT_STANDARD: u32 = 20;
 const LIMIT_MAX: u32 = 100;
@@ -53,7 +54,7 @@ impl PageParams {
         let after = match &self.cursor {
             None => None,
             Some(cursor) => {
-                let bytes = base64url_decode(cursor).ok_or_else(unknown)?;
+                let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| unknown())?;
                 Some(<[u8; 16]>::try_from(bytes).map_err(|_| unknown())?)
             }
         };
@@ -91,7 +92,7 @@ impl PageOf {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let has_more = fetched.len() > limit;
         fetched.truncate(limit);
-        let next_cursor = fetched.last().filter(|_| has_more).map(|last| base64url(&id(last)));
+        let next_cursor = fetched.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(id(last)));
         let pagination = Pagination { limit: self.limit, has_more, next_cursor };
         Page { data: fetched.into_iter().map(view).collect(), pagination }
     }

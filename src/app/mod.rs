@@ -23,7 +23,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
     match execute(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("signet: {error:#}");
+            cli::complain(&error);
             ExitCode::FAILURE
         }
     }

@@ -79,6 +79,11 @@ pub fn parse() -> Invocation {
     Invocation { flags: flags(&matches), command: cli.command.unwrap_or(Command::Serve), config_file: cli.config_file }
 }
 
+/// Says why a command failed.
+pub fn complain(error: &anyhow::Error) {
+    anstream::eprintln!("signet: {error:#}");
+}
+
 fn flags(matches: &ArgMatches) -> Flags {
     let given = SETTINGS.iter().filter(|setting| setting.is_flag).filter_map(|setting| {
         let value = matches.get_one::<String>(setting.name)?;

@@ -135,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn a_simulated_sleeper_wakes_when_the_hands_pass_its_instant() {
         let clock = Clock::simulated(Timestamp::from_micros(0), 1);
-        let at = clock.now().plus(Duration::from_secs(60));
+        let at = clock.now().plus(Duration::from_mins(1));
 
         let (woken_at, ()) = tokio::join!(
             async {

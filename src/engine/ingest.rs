@@ -18,6 +18,7 @@ use crate::domain::event::{Event, NewEvent, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
+use crate::signing::digest;
 use crate::store::idempotency::{Named, Remembered};
 use crate::store::queue::Entry;
 use crate::store::webhooks::{self, Listener};
@@ -44,6 +45,13 @@ pub struct Idempotency {
     pub key: String,
     /// The digest of what is asked.
     pub fingerprint: [u8; 32],
+}
+
+impl Idempotency {
+    /// A name for a request that asks for these bytes.
+    pub fn new(key: String, asked: &[u8]) -> Self {
+        Self { key, fingerprint: digest::sha256(asked) }
+    }
 }
 
 /// A publication that is durable.
@@ -184,8 +192,8 @@ impl Engine {
         let addressees = self.addressees(tx.conn(), &admissions.listeners(&listeners)).await?;
         events::insert(tx.conn(), &draft.events).await?;
         queue::insert(tx.conn(), &admissions.entries).await?;
-        let names = draft.names(batch);
-        idempotency::insert(tx.conn(), &names.iter().map(|(named, ids)| (named, ids.clone())).collect::<Vec<_>>(), now)
+        let fresh = draft.names(batch);
+        idempotency::insert(tx.conn(), &fresh.iter().map(|(name, ids)| (name, ids.clone())).collect::<Vec<_>>(), now)
             .await?;
         let mut answers = Vec::with_capacity(batch.len());
         for verdict in &draft.verdicts {

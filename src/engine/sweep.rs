@@ -10,8 +10,8 @@ use super::job::{self, Woken};
 use crate::store::{StoreError, idempotency};
 
 /// How long a caller may repeat itself under the same idempotency key.
-pub const IDEMPOTENCY_FOR: Duration = Duration::from_secs(24 * 3_600);
-const EVERY: Duration = Duration::from_secs(600);
+pub const IDEMPOTENCY_FOR: Duration = Duration::from_hours(24);
+const EVERY: Duration = Duration::from_mins(10);
 const BATCH: u32 = 1_000;
 
 /// The job.
@@ -22,7 +22,7 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
             Ok(true) if !end.is_cancelled() => continue,
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sweeping failed; trying again later")
+                tracing::warn!(error = &error as &dyn std::error::Error, "sweeping failed; trying again later");
             }
         }
         let until = engine.clock.now().plus(EVERY);

@@ -36,9 +36,16 @@ pub struct Change {
     pub subscriptions: Option<Vec<Subscription>>,
     pub description: Option<String>,
     pub format: Option<Format>,
-    /// `Some(None)` goes back to the URL as the audience.
-    pub audience: Option<Option<String>>,
+    pub audience: Option<AudienceChoice>,
     pub is_enabled: Option<bool>,
+}
+
+/// What tokens for a webhook shall name as their audience.
+#[derive(Debug, Clone)]
+pub enum AudienceChoice {
+    /// Its URL without the query, as by default.
+    Url,
+    Text(String),
 }
 
 /// A webhook was not registered or changed.
@@ -127,7 +134,11 @@ impl Engine {
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
         webhook.description = description.unwrap_or(webhook.description);
         webhook.format = format.unwrap_or(webhook.format);
-        webhook.audience = audience.unwrap_or(webhook.audience);
+        webhook.audience = match audience {
+            None => webhook.audience,
+            Some(AudienceChoice::Url) => None,
+            Some(AudienceChoice::Text(text)) => Some(text),
+        };
         webhook.state = match (is_enabled, webhook.state) {
             (Some(true), _) => WebhookState::Enabled,
             (Some(false), WebhookState::Enabled) => {

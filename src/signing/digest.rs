@@ -34,11 +34,6 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of base64url without padding; `None` when the text is not that.
-pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
-}
-
 /// The secret that a webhook shares with us: `whsec_` and base64 of 32 bytes (Standard Webhooks 1.0).
 pub struct WebhookSecret {
     key: hmac::Key,

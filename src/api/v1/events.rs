@@ -20,7 +20,6 @@ use crate::domain::id::{EventId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::engine::Engine;
 use crate::engine::ingest::{Accepted, Idempotency, Publication};
-use crate::signing::digest;
 use crate::store::{deliveries, events};
 
 /// The most events in one batch.
@@ -160,7 +159,7 @@ fn idempotency(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<I
         let wanted = format!("is 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters");
         return Err(Problem::invalid_one("Idempotency-Key", wanted));
     }
-    Ok(Some(Idempotency { key: format!("{route} {key}"), fingerprint: digest::sha256(body) }))
+    Ok(Some(Idempotency::new(format!("{route} {key}"), body)))
 }
 
 /// An event as it is shown.

@@ -17,7 +17,7 @@ use crate::domain::webhook::{
     AUDIENCE_BYTES_MAX, DESCRIPTION_CHARS_MAX, Format, SUBSCRIPTIONS_MAX, Webhook, WebhookState, WebhookUrl,
 };
 use crate::engine::Engine;
-use crate::engine::webhooks::{Change, NewWebhook, Probe};
+use crate::engine::webhooks::{AudienceChoice, Change, NewWebhook, Probe};
 use crate::store::webhooks;
 
 /// A webhook as it is shown. Its signing secret is shown once, when it is made.
@@ -129,14 +129,24 @@ pub(super) struct ChangeWebhook {
     events: Option<Vec<String>>,
     description: Option<String>,
     format: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    audience: Option<Option<String>>,
+    #[serde(default)]
+    audience: Patched<String>,
     enabled: Option<bool>,
 }
 
-/// Tells `null`, which takes a value back, from a member that is absent.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A member of a merge patch (RFC 7396): absent, or null to take the value back, or a new value.
+#[derive(Debug, Default)]
+enum Patched<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patched<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
 }
 
 pub(super) async fn change(
@@ -160,7 +170,11 @@ impl ChangeWebhook {
             subscriptions: self.events.map(|names| subscriptions(&names, &mut faults)),
             description: self.description.and_then(|text| description(text, &mut faults)),
             format: self.format.and_then(|text| format(&text, &mut faults)),
-            audience: self.audience.map(|text| text.and_then(|text| audience(text, &mut faults))),
+            audience: match self.audience {
+                Patched::Absent => None,
+                Patched::Null => Some(AudienceChoice::Url),
+                Patched::Value(text) => audience(text, &mut faults).map(AudienceChoice::Text),
+            },
             is_enabled: self.enabled,
         };
         faults.none()?;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::domain::token::TokenTtl;
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How long a receiver may keep the JWKS without asking again (`max-age`).
-pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+pub const JWKS_MAX_AGE: Duration = Duration::from_mins(5);
 /// How much longer a cache may serve it while it asks (`stale-while-revalidate`).
-pub const JWKS_STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(60);
+pub const JWKS_STALE_WHILE_REVALIDATE: Duration = Duration::from_mins(1);
 /// How far a receiver's clock may be off in either direction.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
 /// How long a signed delivery may be under way.
 const DELIVERY_BUDGET: Duration = Duration::from_secs(30);
 

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 fn key(kid: &str, published_at: Timestamp, state: KeyState) -> Key {
     Key { kid: Kid::from_text(kid), algorithm: Algorithm::Es256, published_at, state }
