@@ -42,6 +42,8 @@ create table signing_keys (
     public_jwk text not null,
     -- A JWE under the master key; gone as soon as the key will never sign again.
     private_jwe text check ((private_jwe is not null) = (state in ('pending', 'active'))),
+    -- Which publication of the tenant's set listed it first.
+    publication bigint not null check (publication > 0),
     published_at bigint not null,
     activated_at bigint check (activated_at is not null or state in ('pending', 'revoked')),
     retired_at bigint,

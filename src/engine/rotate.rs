@@ -96,7 +96,7 @@ impl Engine {
             let mut tx = self.store.write().await?;
             let ring = ring_of(tx.conn(), tenant_id).await?;
             if ring.next_step(&policy, now).as_ref() == Some(&step) {
-                carry_out(tx.conn(), tenant_id, &step, made, now).await?;
+                carry_out(tx.conn(), (tenant_id, &ring), &step, made, now).await?;
                 tx.commit().await?;
                 tracing::info!(tenant.id = %tenant_id, step = ?step, "a key ring took a step");
             }
@@ -113,7 +113,7 @@ impl Engine {
             Haste::WhenSafe => ring.rotate_now(&self.terms.key_policy, now)?,
             Haste::Forced => ring.force_rotation()?,
         };
-        carry_out(tx.conn(), tenant_id, &step, Vec::new(), now).await?;
+        carry_out(tx.conn(), (tenant_id, &ring), &step, Vec::new(), now).await?;
         tx.commit().await?;
         let Step::Promote { kid, .. } = step else { return Err(CannotRotate::NoStandby.into()) };
         tracing::info!(tenant.id = %tenant_id, key.kid = %kid, ?haste, "a key was promoted on request");
@@ -170,7 +170,7 @@ async fn ring_of(conn: &mut Conn, tenant_id: TenantId) -> crate::store::Result<K
 
 async fn carry_out(
     conn: &mut Conn,
-    tenant_id: TenantId,
+    (tenant_id, ring): (TenantId, &KeyRing),
     step: &Step,
     made: Vec<Made>,
     now: Timestamp,
@@ -190,7 +190,13 @@ async fn carry_out(
             for (at, made) in made.into_iter().enumerate() {
                 let signs = *step == Step::Open && at == 0;
                 let state = if signs { KeyState::Active { activated_at: now } } else { KeyState::Pending };
-                let key = Key { kid: made.sealed.kid, algorithm: made.sealed.algorithm, published_at: now, state };
+                let key = Key {
+                    kid: made.sealed.kid,
+                    algorithm: made.sealed.algorithm,
+                    publication: ring.next_publication(),
+                    published_at: now,
+                    state,
+                };
                 let stored = StoredKey { key, public_jwk: made.public_jwk, private_jwe: Some(made.sealed.jwe) };
                 signing_keys::insert(conn, tenant_id, &stored).await?;
             }

@@ -26,8 +26,8 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
     };
     sqlx::query(
         "insert into signing_keys
-             (tenant_id, kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+             (tenant_id, kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(&tenant_id.as_bytes()[..])
     .bind(stored.key.kid.as_str())
@@ -35,6 +35,7 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
     .bind(stored.key.state.as_str())
     .bind(&stored.public_jwk)
     .bind(&stored.private_jwe)
+    .bind(i64::from(stored.key.publication))
     .bind(stored.key.published_at.as_micros())
     .bind(activated_at)
     .execute(conn)
@@ -45,10 +46,10 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
 /// Every key the tenant ever had, oldest first.
 pub async fn of_tenant(conn: &mut Conn, tenant_id: TenantId) -> Result<Vec<StoredKey>> {
     let rows = sqlx::query(
-        "select kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, revoked_at
+        "select kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at, retired_at, revoked_at
          from signing_keys
          where tenant_id = $1
-         order by published_at, kid",
+         order by publication, kid",
     )
     .bind(&tenant_id.as_bytes()[..])
     .fetch_all(conn)
@@ -144,6 +145,7 @@ fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
     let key = Key {
         kid: Kid::from_text(record.text("kid")?),
         algorithm: record.word("algorithm", Algorithm::parse)?,
+        publication: record.count("publication")?,
         published_at: record.instant("published_at")?,
         state,
     };

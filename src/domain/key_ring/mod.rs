@@ -73,6 +73,8 @@ impl KeyState {
 pub struct Key {
     pub kid: Kid,
     pub algorithm: Algorithm,
+    /// Which publication of the tenant's set listed it first, counted from 1. Clocks may stand or jump, this does not.
+    pub publication: u32,
     pub published_at: Timestamp,
     pub state: KeyState,
 }
@@ -133,7 +135,7 @@ impl KeyRing {
     /// The key that signs next: of several, the one that has been published the longest.
     pub fn standby(&self) -> Option<&Key> {
         let pending = self.keys.iter().filter(|key| key.state == KeyState::Pending);
-        pending.min_by(|a, b| (a.published_at, &a.kid).cmp(&(b.published_at, &b.kid)))
+        pending.min_by(|a, b| (a.publication, &a.kid).cmp(&(b.publication, &b.kid)))
     }
 
     /// What the JWKS lists, in its order: the active key, pending ones, retiring ones newest first.
@@ -151,10 +153,15 @@ impl KeyRing {
         keys
     }
 
+    /// The number of the publication that lists new keys.
+    pub fn next_publication(&self) -> u32 {
+        self.keys.iter().map(|key| key.publication).max().unwrap_or(0).saturating_add(1)
+    }
+
     /// The instant from which no well-behaved receiver can lack the standby.
     fn safe_at(&self, standby: &Key, policy: &KeyPolicy) -> Timestamp {
         match self.active() {
-            Some(active) if standby.published_at > active.published_at => {
+            Some(active) if standby.publication > active.publication => {
                 standby.published_at.plus(policy.margins().publish_ahead)
             }
             // Whoever can check the active key, or nothing at all, fetches a set in which the standby already stands.
@@ -260,9 +267,11 @@ impl KeyRing {
 
     fn made_up_keys(&self, step: &Step, at: Timestamp, number: usize) -> Vec<Key> {
         let algorithm = self.keys.last().map_or(Algorithm::Es256, |key| key.algorithm);
+        let publication = self.next_publication();
         let key = |name: &str, state| Key {
             kid: Kid::from_text(format!("(to be made, {name} {number})")),
             algorithm,
+            publication,
             published_at: at,
             state,
         };

@@ -10,15 +10,15 @@ const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-fn key(kid: &str, published_at: Timestamp, state: KeyState) -> Key {
-    Key { kid: Kid::from_text(kid), algorithm: Algorithm::Es256, published_at, state }
+fn key(kid: &str, publication: u32, published_at: Timestamp, state: KeyState) -> Key {
+    Key { kid: Kid::from_text(kid), algorithm: Algorithm::Es256, publication, published_at, state }
 }
 
 /// A ring as it is right after a tenant was created.
 fn opened() -> KeyRing {
     KeyRing::new(vec![
-        key("first", START, KeyState::Active { activated_at: START }),
-        key("standby", START, KeyState::Pending),
+        key("first", 1, START, KeyState::Active { activated_at: START }),
+        key("standby", 1, START, KeyState::Pending),
     ])
 }
 
@@ -30,7 +30,7 @@ fn promote(kid: &str, demoted: &str) -> Step {
 fn rotated(ring: &KeyRing, at: Timestamp, next: &str) -> KeyRing {
     let step = ring.force_rotation().unwrap();
     let ring = ring.after(&step, at, &[]);
-    ring.after(&Step::Publish, at, &[key(next, at, KeyState::Pending)])
+    ring.after(&Step::Publish, at, &[key(next, ring.next_publication(), at, KeyState::Pending)])
 }
 
 #[test]
@@ -66,6 +66,13 @@ fn a_standby_younger_than_the_active_key_waits_for_every_cache() {
 }
 
 #[test]
+fn a_clock_that_stands_still_makes_no_standby_safe() {
+    let ring = rotated(&opened(), START, "third");
+
+    assert!(matches!(ring.rotate_now(&KeyPolicy::standard(), START), Err(CannotRotate::TooSoon { .. })));
+}
+
+#[test]
 fn a_retired_key_stays_published_for_its_grace() {
     let policy = KeyPolicy::standard();
     let at = START.plus(HOUR);
@@ -94,7 +101,7 @@ fn revoking_the_active_key_names_its_successor() {
 
 #[test]
 fn a_ring_without_an_active_key_promotes_its_standby_at_once() {
-    let ring = KeyRing::new(vec![key("standby", START, KeyState::Pending)]);
+    let ring = KeyRing::new(vec![key("standby", 1, START, KeyState::Pending)]);
 
     let step = ring.next_step(&KeyPolicy::standard(), START);
 
@@ -126,9 +133,9 @@ proptest! {
             }
             while let Some(step) = ring.next_step(&policy, now) {
                 if let Step::Promote { kid, demoted: Some(demoted) } = &step {
-                    let of = |kid: &Kid| ring.keys().iter().find(|key| key.kid == *kid).unwrap().published_at;
-                    let in_every_cache = now.since(of(kid)) >= policy.margins().publish_ahead;
-                    prop_assert!(in_every_cache || of(kid) <= of(demoted));
+                    let of = |kid: &Kid| ring.keys().iter().find(|key| key.kid == *kid).unwrap();
+                    let in_every_cache = now.since(of(kid).published_at) >= policy.margins().publish_ahead;
+                    prop_assert!(in_every_cache || of(kid).publication == of(demoted).publication);
                 }
                 made += 1;
                 let created = ring.made_up_keys(&step, now, made);
