@@ -1,7 +1,7 @@
 //! Sending one parcel, once.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,9 +70,11 @@ impl Egress {
         })
     }
 
-    /// Whether a URL with this host may be registered. Names are judged when they are resolved, literals here.
+    /// Whether a URL with this host may be registered. Names are judged when they are resolved; literals, and the name
+    /// that always means this machine (RFC 6761 6.3), here.
     pub fn may_reach(&self, url: &Url) -> bool {
-        literal(url).is_none_or(|address| self.policy.allows(address))
+        let address = if is_localhost(url) { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { literal(url) };
+        address.is_none_or(|address| self.policy.allows(address))
     }
 
     /// Sends a parcel and reads the answer, within the budget of one attempt.
@@ -122,6 +124,11 @@ fn headers(parcel: &Parcel<'_>) -> HeaderMap {
         }
     }
     headers
+}
+
+fn is_localhost(url: &Url) -> bool {
+    let name = url.domain().unwrap_or_default().trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The address in the URL itself. An HTTP client does not ask its resolver about these.
@@ -184,4 +191,45 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     cause.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolver(allowed: &[&str]) -> Resolver {
+        let allowed = allowed.iter().map(|network| network.parse().unwrap()).collect();
+        Resolver { policy: Arc::new(AddressPolicy::allowing(allowed)) }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inward_is_refused_when_it_is_resolved() {
+        let refused = resolver(&[]).resolve("localhost".parse().unwrap()).await.err().unwrap();
+        let allowed = resolver(&["127.0.0.0/8", "::1/128"]).resolve("localhost".parse().unwrap()).await;
+
+        assert!(refused.is::<Blocked>());
+        assert!(allowed.is_ok());
+    }
+
+    #[test]
+    fn an_address_in_the_url_is_judged_however_it_is_spelled() {
+        let egress = Egress::new(AddressPolicy::default()).unwrap();
+        let may_reach = |url: &str| egress.may_reach(&Url::parse(url).unwrap());
+
+        for url in [
+            "https://127.0.0.1/",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://169.254.169.254/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://a.localhost/",
+        ] {
+            assert!(!may_reach(url), "{url}");
+        }
+        assert!(may_reach("https://example.com/"));
+        assert!(may_reach("https://1.1.1.1/"));
+    }
 }
