@@ -94,9 +94,7 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
 /// earlier one had in hand. Held until dropped.
 pub(super) fn lock_database(config: &Config) -> Result<File> {
     let path = store::sqlite_path(&config.database_url)?.with_added_extension("lock");
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    }
+    store::create_folder_of(&path)?;
     let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

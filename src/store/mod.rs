@@ -161,10 +161,16 @@ impl Store {
     }
 }
 
-fn create_folder_of(path: &Path) -> Result<()> {
+/// Makes the folder that a database file lies in, unless it is there.
+pub fn create_folder_of(path: &Path) -> Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true);
+            // Payloads are personal data: a folder of our making is for its owner alone.
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })
         }
         _ => Ok(()),
     }
