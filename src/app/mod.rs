@@ -3,6 +3,7 @@
 mod opening;
 mod server;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -68,7 +69,9 @@ fn start_log(filter: &str) -> Result<()> {
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("SIGNET_LOG: {filter:?} is not a tracing filter"))?;
     // A second start, in one test process, keeps the first.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let _ = log.try_init();
     Ok(())
 }
 

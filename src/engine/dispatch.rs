@@ -144,6 +144,7 @@ impl Engine {
                     self.clock.jitter(),
                 );
                 let answered_well = attempt.outcome.is_acknowledged();
+                tracing::debug!(event.id = %event.id, webhook.id = %webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
                 (Verdict { claim, attempt: Some(attempt), settlement }, answered_well)
             }
             _ => (Verdict { claim, attempt: None, settlement: Settlement::Ended(Ending::Cancelled) }, true),

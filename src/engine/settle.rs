@@ -98,6 +98,9 @@ impl Engine {
         queue::postpone(tx.conn(), &sorted.postponed).await?;
         webhooks::disable_gone(tx.conn(), &sorted.gone, now).await?;
         tx.commit().await?;
+        for ended in ended.iter().filter(|ended| ended.ending == Ending::Exhausted) {
+            tracing::warn!(event.id = %ended.key.event_id, webhook.id = %ended.key.webhook_id, delivery.attempts = ended.attempts, "a delivery was given up");
+        }
         for webhook_id in sorted.gone {
             tracing::warn!(webhook.id = %webhook_id, "a webhook was disabled because its receiver answered 410 Gone");
         }
