@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 
-from checks import hanko, hellojohn, pyjwt_client, rotation, standard_webhooks
+from checks import hanko, hellojohn, pyjwt_client, readme, rotation, standard_webhooks
 from driver.report import Report
 from driver.stage import Stage
 
-SECTIONS = [hanko, pyjwt_client, standard_webhooks, rotation, hellojohn]
+SECTIONS = [hanko, pyjwt_client, standard_webhooks, rotation, hellojohn, readme]
 
 
 def main():

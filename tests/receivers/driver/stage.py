@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -59,19 +60,51 @@ class Stage:
         wait_until(f"{script} listens", lambda: is_running(process) and is_listening(port), STARTS_WITHIN_S)
         return self._folder / f"{script}.log"
 
+    def start_shell(self, name, command, folder, settings):
+        """Starts a command as a shell does, in a folder of its own."""
+        return self._start(name, ["sh", "-c", f"exec env {command}"], settings, folder)
+
+    def log_of(self, name):
+        return self._folder / f"{name}.log"
+
+    def new_folder(self, name):
+        folder = self._folder / name
+        folder.mkdir()
+        return folder
+
+    def shimmed_environment(self, folder):
+        """A PATH on which `signet`, and `cargo run --release`, are the binary under test."""
+        shims = folder / "shims"
+        shims.mkdir()
+        write_script(shims / "signet", f'exec {self._signet_path} "$@"')
+        write_script(shims / "cargo", f'shift 2; [ "$1" != -- ] || shift; exec {self._signet_path} "$@"')
+        return {"PATH": f"{shims}:{os.environ['PATH']}"}
+
+    def runner_of(self, language, folder):
+        """The interpreter of a receiver, with the libraries that this suite installed."""
+        if language == "python":
+            return sys.executable
+        (folder / "node_modules").symlink_to(HANKO / "node_modules")
+        return "node"
+
     def print_logs(self):
         for log in sorted(self._folder.glob("*.log")):
             print(f"--- the end of {log.name}")
             print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_MAX:]), flush=True)
 
-    def _start(self, name, command, settings):
+    def _start(self, name, command, settings, folder=None):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIGNET_")}
         with open(self._folder / f"{name}.log", "wb") as log:
             process = subprocess.Popen(
-                command, cwd=self._folder, env=inherited | settings, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=folder or self._folder, env=inherited | settings, stdout=log, stderr=subprocess.STDOUT
             )
         self._closing.callback(end, process)
         return process
+
+
+def write_script(path, line):
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
 
 
 def receiver_url():
