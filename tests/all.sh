@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Every test there is, on a machine that has Rust and a C compiler. Installs what else it needs by package name.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+# install COMMAND PACKAGE...: the packages, unless the command is there.
+install() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null && return
+  local root=()
+  [ "$(id -u)" = 0 ] || root=(sudo)
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+say 'tools'
+install curl curl ca-certificates
+install openssl openssl
+install node nodejs npm
+install npm npm
+install python3 python3 python3-venv
+python3 -c 'import ensurepip' 2>/dev/null || install no-such-command python3-venv
+command -v cargo-fmt >/dev/null || rustup component add rustfmt
+command -v cargo-clippy >/dev/null || rustup component add clippy
+
+say 'format'
+cargo fmt --check
+
+say 'lints'
+cargo clippy --locked --all-targets -- -D warnings
+
+say 'rust'
+cargo build --locked
+if command -v cargo-nextest >/dev/null; then
+  cargo nextest run --locked --lib --bins --tests
+else
+  cargo test --locked --lib --bins --tests
+fi
+
+say 'receivers in other languages'
+npm ci --silent --prefix tests/receivers/hanko
+venv=tests/receivers/.venv
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt
+"$venv/bin/python" tests/receivers/run.py --signet target/debug/signet

@@ -1,0 +1,177 @@
+//! What the tests speak with: a service with a clock that they move, and receivers that answer as they are told.
+
+mod receiver;
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use signet::app::Server;
+use signet::config::{self, Flags};
+use signet::domain::time::Timestamp;
+use signet::engine::clock::Clock;
+use tempfile::TempDir;
+
+pub use receiver::{Received, Receiver};
+
+/// The key that every test's operator has chosen.
+pub const ADMIN_KEY: &str = "an-operators-key-of-more-than-32-characters";
+
+/// The bound on waiting for what happens by itself. It is never reached by a test that passes.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A whole service in this process, on a database of its own, with a clock that stands still.
+pub struct Service {
+    server: Server,
+    client: Client,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Service {
+    /// A service whose clock stands at noon on a day in March.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn start_with(environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut variables = vec![
+            ("SIGNET_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SIGNET_DATABASE_URL", format!("sqlite://{}", path("signet.db"))),
+            ("SIGNET_MASTER_KEY_FILE", path("master.key")),
+            ("SIGNET_ADMIN_KEY", ADMIN_KEY.to_owned()),
+            ("SIGNET_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
+            ("SIGNET_ALLOW_HTTP", "true".to_owned()),
+        ];
+        for (name, value) in environment {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name, (*value).to_owned()));
+        }
+        let of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        let config = config::parse(&Flags::new(), of, "signet.toml", "").unwrap();
+        let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
+        let server = Server::start(&config, Clock::simulated(noon, 1)).await.unwrap();
+        Self { server, client: Client::builder().no_proxy().build().unwrap(), _folder: folder }
+    }
+
+    pub fn url(&self) -> &str {
+        self.server.url()
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.server.engine().clock.now()
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Moves the clock on.
+    pub fn after(&self, span: Duration) {
+        self.server.engine().clock.advance(span);
+    }
+
+    /// A request as the operator.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url())).bearer_auth(ADMIN_KEY)
+    }
+
+    /// A request as nobody.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url()))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_text(path, &body.to_string()).await
+    }
+
+    pub async fn post_text(&self, path: &str, body: &str) -> Answer {
+        send(with_json(self.request(Method::POST, path), body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        send(with_json(self.request(Method::PATCH, path), &body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Registers a webhook and answers its id.
+    pub async fn webhook(&self, receiver: &Receiver, events: &[&str]) -> String {
+        let answer = self.post("/v1/webhooks", &json!({"url": receiver.url(), "events": events})).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Publishes an event and answers its id.
+    pub async fn event(&self, event_type: &str) -> String {
+        let answer = self.post("/v1/events", &json!({"type": event_type, "data": {"id": 42}})).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a delivery has this status, and answers it with its log.
+    pub async fn delivery_when(&self, webhook: &str, event: &str, status: &str) -> Value {
+        let path = format!("/v1/webhooks/{webhook}/deliveries/{event}");
+        until(async || {
+            let delivery = self.get(&path).await.json();
+            (delivery["status"] == status).then_some(delivery)
+        })
+        .await
+    }
+
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+/// Sends a request as it is.
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+/// Gives a request a JSON body.
+pub fn with_json(request: RequestBuilder, body: &str) -> RequestBuilder {
+    request.header("content-type", "application/json").body(body.to_owned())
+}
+
+/// Asks again and again until there is an answer. Only for what happens by itself.
+pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("what was waited for has not happened")
+}
