@@ -108,6 +108,8 @@ create table queue (
     -- When it may be claimed; a claim moves it to the end of its lease.
     due_at bigint not null,
     -- How often it was claimed: the fencing token of whoever claimed it last.
+    claims bigint not null,
+    -- How often it was tried and the outcome written down. A claim whose holder died counts for nothing.
     attempts bigint not null,
     -- Who holds the claim; null when nobody does.
     node_id blob,

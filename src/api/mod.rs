@@ -13,6 +13,7 @@ mod well_known;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -21,6 +22,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::domain::id::RequestId;
 use crate::engine::Engine;
@@ -29,6 +31,8 @@ use problem::Problem;
 /// What every handler works with.
 pub type Api = Arc<Engine>;
 
+/// How long a request's body may pause.
+const BODY_PAUSES_FOR: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route there is.
@@ -40,6 +44,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .nest("/v1", v1::routes())
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSES_FOR))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(engine.clone(), finish))
         .with_state(engine)
@@ -50,7 +55,7 @@ async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Resp
     let id = RequestId::from_bytes(engine.clock.id()).to_string();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.written(&id, response.headers());
+        response = problem.written(&id);
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -68,9 +73,9 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether events would be accepted now: the database answers and there is a key to sign with.
+/// Whether events would be accepted now: the database can be written and there is a key to sign with.
 async fn readyz(State(engine): State<Api>) -> Result<&'static str, Problem> {
-    engine.store.read().await?;
+    engine.store.check().await?;
     match engine.default_keys() {
         Some(keys) if keys.ring.active().is_some() => Ok("ready\n"),
         _ => Err(Problem::unavailable()),

@@ -13,12 +13,14 @@ pub struct DeliveryKey {
     pub event_id: EventId,
 }
 
-/// The right to make one attempt, held until the lease ends. `attempt` is also the fencing token: whoever settles must
-/// still hold the number that is in the queue.
+/// The right to make one attempt, held until the lease ends.
 #[derive(Debug)]
 pub struct Claim {
     pub key: DeliveryKey,
-    /// Which attempt this is, counted from 1.
+    /// The number of the claim: whoever settles must still hold the one that is in the queue.
+    pub fence: u32,
+    /// Which attempt this is, counted from 1. An attempt whose maker died before its outcome was written is made again
+    /// under the same number.
     pub attempt: u32,
 }
 

@@ -176,6 +176,7 @@ pub struct Webhook {
     pub state: WebhookState,
     /// Grows with every change, so that whoever keeps a copy knows when it is stale.
     pub version: i64,
+    /// When one of the latest hundred deliveries was last acknowledged.
     pub last_delivery_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -89,13 +89,14 @@ pub async fn reopen(conn: &mut Conn, key: DeliveryKey) -> Result<Option<u32>> {
 /// A page of a webhook's deliveries, newest event first.
 ///
 /// Queue and history are both in the order of the page, so the database merges them and stops when the page is full.
+/// Without the cast, `ending` would have a type in one and none in the other, and SQLite would read and sort them whole.
 pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit: u32) -> Result<Vec<Delivery>> {
     let wants = |state: &str| filter.states.is_empty() || filter.states.contains(&state);
     let rows = sqlx::query(
         "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
                 a.number, a.started_at, a.status_code, a.failure
          from (
-             select webhook_id, event_id, null as ending, attempts, due_at as at,
+             select webhook_id, event_id, cast(null as text) as ending, attempts, due_at as at,
                     exists (
                         select 1 from attempts t where t.webhook_id = q.webhook_id and t.event_id = q.event_id
                     ) as tried
@@ -145,7 +146,7 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
         "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
                 a.number, a.started_at, a.status_code, a.failure
          from (
-             select q.webhook_id, q.event_id, null as ending, q.attempts, q.due_at as at
+             select q.webhook_id, q.event_id, cast(null as text) as ending, q.attempts, q.due_at as at
              from webhooks w
              join queue q on q.webhook_id = w.id and q.event_id = $2
              where w.tenant_id = $1

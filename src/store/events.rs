@@ -1,5 +1,7 @@
 //! Events. Written once, in sets, and never changed.
 
+use std::sync::Arc;
+
 use sqlx::sqlite::SqliteRow;
 
 use super::bulk;
@@ -9,7 +11,7 @@ use crate::domain::event::{Event, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 
-pub async fn insert(conn: &mut Conn, events: &[Event]) -> Result<()> {
+pub async fn insert(conn: &mut Conn, events: &[Arc<Event>]) -> Result<()> {
     let insert = "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)";
     let statements = bulk::inserts(insert, 7, events, |row, event| {
         row.push_bind(event.map(|event| &event.id.as_bytes()[..]))
@@ -26,8 +28,9 @@ pub async fn insert(conn: &mut Conn, events: &[Event]) -> Result<()> {
     Ok(())
 }
 
-/// The events with these ids, in no particular order; ids that do not exist are passed over.
-pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Event>> {
+/// The events with these ids, in no particular order; ids that do not exist are passed over. A damaged record spoils
+/// nothing but itself.
+pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Result<Event>>> {
     let select = "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
          from events
          where id in (";
@@ -38,7 +41,7 @@ pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Event>> {
     for mut statement in statements {
         statement.push(")");
         for row in statement.build().fetch_all(&mut *conn).await? {
-            events.push(event(&row)?);
+            events.push(event(&row));
         }
     }
     Ok(events)
@@ -46,7 +49,8 @@ pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Event>> {
 
 /// The event, if it is this tenant's.
 pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: EventId) -> Result<Option<Event>> {
-    Ok(by_ids(conn, &[id]).await?.into_iter().find(|event| event.tenant_id == tenant_id))
+    let found = by_ids(conn, &[id]).await?.into_iter().next().transpose()?;
+    Ok(found.filter(|event| event.tenant_id == tenant_id))
 }
 
 /// A page of a tenant's events, newest first, older than `before`.
@@ -69,7 +73,7 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<EventId>,
 
 /// What was answered about these events when they were accepted, in the order of `ids`.
 pub async fn receipts(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Receipt>> {
-    let events = by_ids(conn, ids).await?;
+    let events: Vec<Event> = by_ids(conn, ids).await?.into_iter().collect::<Result<_>>()?;
     let of = |id: &EventId| events.iter().find(|event| event.id == *id);
     Ok(ids
         .iter()

@@ -55,7 +55,7 @@ fn remembered(record: &Record<'_>) -> Result<Remembered> {
     })
 }
 
-pub async fn insert(conn: &mut Conn, rows: &[(&Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
+pub async fn insert(conn: &mut Conn, rows: &[(Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
     let insert = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)";
     let statements = bulk::inserts(insert, 5, rows, |row, named| {
         row.push_bind(named.map(|(named, _)| &named.tenant_id.as_bytes()[..]))

@@ -23,9 +23,8 @@ pub mod webhooks;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 /// A connection on which questions are asked.
 pub type Conn = SqliteConnection;
@@ -96,8 +95,8 @@ impl Tx {
     }
 }
 
-/// A connection that only reads.
-pub struct Reader(PoolConnection<Sqlite>);
+/// A connection that only reads, and for as long as it is held sees one moment: what two questions answer fits together.
+pub struct Reader(Transaction<'static, Sqlite>);
 
 impl Reader {
     pub fn conn(&mut self) -> &mut Conn {
@@ -131,6 +130,9 @@ impl Store {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            // After a full disk SQLite ends the transaction by itself and the driver still counts it. Such a connection
+            // would refuse every later transaction, so it is exchanged for a new one.
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
             .acquire_timeout(ACQUIRE_FOR)
             .connect_with(options.clone().create_if_missing(true))
             .await?;
@@ -149,9 +151,16 @@ impl Store {
         Ok(Tx(self.writer.begin_with("begin immediate").await?))
     }
 
-    /// Lends a connection that sees what is committed.
+    /// Lends a connection that sees what is committed by the time of its first question.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(Reader(self.readers.acquire().await?))
+        Ok(Reader(self.readers.begin().await?))
+    }
+
+    /// Whether the database can be read and written at this moment.
+    pub async fn check(&self) -> Result<()> {
+        sqlx::query("select 1").execute(self.read().await?.conn()).await?;
+        drop(self.write().await?);
+        Ok(())
     }
 
     /// Folds the write-ahead log back and closes every connection.

@@ -1,7 +1,7 @@
 //! What is still to be delivered, and nothing else.
 //!
-//! A claim is a postponement: it moves `due_at` to the end of the lease and counts `attempts` up. A worker that dies
-//! does nothing, and the delivery is simply due again. `attempts` is the fencing token: settling names the number that
+//! A claim is a postponement: it moves `due_at` to the end of the lease and counts `claims` up. A worker that dies
+//! does nothing, and the delivery is simply due again. `claims` is the fencing token: settling names the number that
 //! the claim got, and changes nothing when another claim has been made since.
 
 use std::collections::HashSet;
@@ -18,8 +18,9 @@ use crate::domain::time::Timestamp;
 pub struct Entry {
     pub key: DeliveryKey,
     pub due_at: Timestamp,
-    /// 1 when it is born claimed, 0 when it is born due.
+    /// How often it was tried before.
     pub attempts: u32,
+    /// The node that claims it as it is born, or nobody.
     pub node_id: Option<NodeId>,
 }
 
@@ -43,16 +44,19 @@ pub struct Lease {
 pub struct Postponed {
     pub key: DeliveryKey,
     /// The number of the claim under which it was tried.
-    pub attempt: u32,
+    pub fence: u32,
+    /// How often it has been tried now.
+    pub attempts: u32,
     pub due_at: Timestamp,
 }
 
 pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
-    let insert = "insert into queue (webhook_id, event_id, due_at, attempts, node_id)";
-    let statements = bulk::inserts(insert, 5, entries, |row, entry| {
+    let insert = "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)";
+    let statements = bulk::inserts(insert, 6, entries, |row, entry| {
         row.push_bind(entry.map(|entry| &entry.key.webhook_id.as_bytes()[..]))
             .push_bind(entry.map(|entry| &entry.key.event_id.as_bytes()[..]))
             .push_bind(entry.map(|entry| entry.due_at.as_micros()))
+            .push_bind(entry.map(|entry| i64::from(entry.node_id.is_some())))
             .push_bind(entry.map(|entry| i64::from(entry.attempts)))
             .push_bind(entry.and_then(|entry| entry.node_id.as_ref()).map(|id| &id.as_bytes()[..]));
     });
@@ -66,11 +70,11 @@ pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
 pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &Lease) -> Result<Vec<Claim>> {
     let rows = sqlx::query(
         "update queue
-         set due_at = $4, attempts = attempts + 1, node_id = $5
+         set due_at = $4, claims = claims + 1, node_id = $5
          where (webhook_id, event_id) in (
              select webhook_id, event_id from queue where webhook_id = $1 and due_at <= $3 order by due_at limit $2
          )
-         returning webhook_id, event_id, attempts",
+         returning webhook_id, event_id, claims, attempts",
     )
     .bind(&webhook_id.as_bytes()[..])
     .bind(i64::from(limit))
@@ -82,7 +86,8 @@ pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &L
     rows.iter()
         .map(|row| {
             let record = Record::new("queue", row);
-            Ok(Claim { key: key(&record)?, attempt: record.count("attempts")? })
+            let attempt = record.count("attempts")?.saturating_add(1);
+            Ok(Claim { key: key(&record)?, fence: record.count("claims")?, attempt })
         })
         .collect()
 }
@@ -123,19 +128,20 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
         .collect()
 }
 
-/// Takes deliveries out whose claims still hold; answers which did.
-pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<HashSet<DeliveryKey>> {
-    let delete = "delete from queue where (webhook_id, event_id, attempts) in (";
-    let statements = bulk::lookups(delete, claims, |row, (key, attempt)| {
+/// Takes deliveries out whose claims, given with their fences, still hold; answers which did.
+pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<HashSet<(DeliveryKey, u32)>> {
+    let delete = "delete from queue where (webhook_id, event_id, claims) in (";
+    let statements = bulk::lookups(delete, claims, |row, (key, fence)| {
         row.push_bind(&key.webhook_id.as_bytes()[..])
             .push_bind(&key.event_id.as_bytes()[..])
-            .push_bind(i64::from(*attempt));
+            .push_bind(i64::from(*fence));
     });
     let mut removed = HashSet::with_capacity(claims.len());
     for mut statement in statements {
-        statement.push(") returning webhook_id, event_id");
+        statement.push(") returning webhook_id, event_id, claims");
         for row in statement.build().fetch_all(&mut *conn).await? {
-            removed.insert(key(&Record::new("queue", &row))?);
+            let record = Record::new("queue", &row);
+            removed.insert((key(&record)?, record.count("claims")?));
         }
     }
     Ok(removed)
@@ -143,11 +149,12 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
 
 /// Puts deliveries back for later whose claims still hold.
 pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
-    let update = "update queue set due_at = later.column4, node_id = null from (";
+    let update = "update queue set attempts = later.column4, due_at = later.column5, node_id = null from (";
     let statements = bulk::lookups(update, postponed, |row, postponed| {
         row.push_bind(&postponed.key.webhook_id.as_bytes()[..])
             .push_bind(&postponed.key.event_id.as_bytes()[..])
-            .push_bind(i64::from(postponed.attempt))
+            .push_bind(i64::from(postponed.fence))
+            .push_bind(i64::from(postponed.attempts))
             .push_bind(postponed.due_at.as_micros());
     });
     for mut statement in statements {
@@ -155,7 +162,7 @@ pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
             ") as later
              where queue.webhook_id = later.column1
                and queue.event_id = later.column2
-               and queue.attempts = later.column3",
+               and queue.claims = later.column3",
         );
         statement.build().execute(&mut *conn).await?;
     }

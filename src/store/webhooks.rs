@@ -56,8 +56,11 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
 pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
     let row = sqlx::query(
         "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                (select d.ended_at from deliveries d where d.webhook_id = w.id order by d.event_id desc limit 1)
-                    as last_delivery_at,
+                (select max(d.ended_at)
+                 from (
+                     select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
+                 ) d
+                 where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at
          from webhooks w
          where id = $1
@@ -75,8 +78,11 @@ pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<
 pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId>, limit: u32) -> Result<Vec<Webhook>> {
     let rows = sqlx::query(
         "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                (select d.ended_at from deliveries d where d.webhook_id = w.id order by d.event_id desc limit 1)
-                    as last_delivery_at,
+                (select max(d.ended_at)
+                 from (
+                     select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
+                 ) d
+                 where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at
          from webhooks w
          where tenant_id = $1
@@ -137,20 +143,25 @@ pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Ti
     .bind(now.as_micros())
     .execute(&mut *conn)
     .await?;
+    if deleted.rows_affected() == 0 {
+        return Ok(false);
+    }
     unindex(conn, id).await?;
-    Ok(deleted.rows_affected() == 1)
+    Ok(true)
 }
 
-/// Disables webhooks whose receivers are gone.
-pub async fn disable_gone(conn: &mut Conn, ids: &[WebhookId], now: Timestamp) -> Result<()> {
-    for id in ids {
+/// Disables webhooks whose receivers are gone, if they are still in the version that was spoken to.
+pub async fn disable_gone(conn: &mut Conn, gone: &[Listener], now: Timestamp) -> Result<()> {
+    for listener in gone {
         sqlx::query(
             "update webhooks
-             set disabled_at = $2, disabled_reason = 'gone', version = version + 1, updated_at = $2
+             set disabled_at = $3, disabled_reason = 'gone', version = version + 1, updated_at = $3
              where id = $1
+               and version = $2
                and disabled_at is null",
         )
-        .bind(&id.as_bytes()[..])
+        .bind(&listener.webhook_id.as_bytes()[..])
+        .bind(listener.version)
         .bind(now.as_micros())
         .execute(&mut *conn)
         .await?;
@@ -211,8 +222,8 @@ fn merged(
     listeners
 }
 
-/// The webhooks with these ids as they are now, deleted ones included.
-pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Addressee>> {
+/// The webhooks with these ids as they are now, deleted ones included. A damaged record spoils nothing but itself.
+pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result<Addressee>>> {
     let select =
         "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 null as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
@@ -225,15 +236,19 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Addres
     for mut statement in statements {
         statement.push(")");
         for row in statement.build().fetch_all(&mut *conn).await? {
-            let record = Record::new("webhooks", &row);
-            addressees.push(Addressee {
-                webhook: webhook(&row)?,
-                secret_jwe: record.text("secret_jwe")?,
-                is_deleted: record.int_or_null("deleted_at")?.is_some(),
-            });
+            addressees.push(addressee(&row));
         }
     }
     Ok(addressees)
+}
+
+fn addressee(row: &SqliteRow) -> Result<Addressee> {
+    let record = Record::new("webhooks", row);
+    Ok(Addressee {
+        webhook: webhook(row)?,
+        secret_jwe: record.text("secret_jwe")?,
+        is_deleted: record.int_or_null("deleted_at")?.is_some(),
+    })
 }
 
 /// The current versions of these webhooks.
