@@ -27,7 +27,7 @@ pub(super) struct Addressee {
     pub(super) is_listening: bool,
     /// The shared secret; an error when its record does not open.
     pub(super) secret: Result<WebhookSecret, SigningError>,
-    version: i64,
+    pub(super) version: i64,
 }
 
 pub(super) struct Addressees(Mutex<LruCache<WebhookId, Arc<Addressee>>>);
@@ -58,7 +58,7 @@ impl Engine {
                 }
             }
         }
-        for loaded in webhooks::addressees(conn, &missing).await? {
+        for loaded in super::sound(webhooks::addressees(conn, &missing).await?) {
             let addressee = Arc::new(self.addressee(loaded));
             let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
             kept.put(addressee.webhook_id, addressee.clone());

@@ -2,25 +2,40 @@
 
 use super::Engine;
 use crate::domain::delivery::DeliveryKey;
+use crate::domain::id::TenantId;
 use crate::store::queue::Entry;
-use crate::store::{StoreError, deliveries, queue};
+use crate::store::{StoreError, deliveries, queue, webhooks};
+
+/// A delivery was not made due.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    #[error("the tenant has no such webhook")]
+    NoWebhook,
+    #[error("the webhook has no such delivery")]
+    NoDelivery,
+    #[error("the webhook is disabled, so a delivery would be cancelled")]
+    Disabled,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 impl Engine {
-    /// Makes a delivery due now, whether it waits for its next attempt or is over. Answers whether there is such a
-    /// delivery. Attempts go on being counted; one that had used all of its attempts gets this one more.
-    pub async fn retry_delivery(&self, key: DeliveryKey) -> Result<bool, StoreError> {
+    /// Makes a delivery due now, whether it waits for its next attempt or is over. Attempts go on being counted; one that
+    /// had used all of its attempts gets this one more.
+    pub async fn retry_delivery(&self, tenant_id: TenantId, key: DeliveryKey) -> Result<(), RetryError> {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        let mut known = queue::hasten(tx.conn(), key, now).await?;
-        if !known && let Some(attempts) = deliveries::reopen(tx.conn(), key).await? {
+        let webhook = webhooks::get(tx.conn(), tenant_id, key.webhook_id).await?.ok_or(RetryError::NoWebhook)?;
+        if !webhook.state.is_enabled() {
+            return Err(RetryError::Disabled);
+        }
+        if !queue::hasten(tx.conn(), key, now).await? {
+            let attempts = deliveries::reopen(tx.conn(), key).await?.ok_or(RetryError::NoDelivery)?;
             queue::insert(tx.conn(), &[Entry { key, due_at: now, attempts, node_id: None }]).await?;
-            known = true;
         }
         tx.commit().await?;
-        if known {
-            self.lanes().note_due(key.webhook_id, now);
-            self.due.notify_one();
-        }
-        Ok(known)
+        self.lanes().note_due(key.webhook_id, now);
+        self.due.notify_one();
+        Ok(())
     }
 }

@@ -23,6 +23,8 @@ use crate::wire::{self, Envelope, Letter};
 
 /// How long a claim holds: the 30 s that an attempt may take, and time to write down what became of it.
 pub(super) const LEASE: Duration = Duration::from_secs(40);
+/// A receiver that takes longer to acknowledge is slow: it gets less at a time, so that it holds less of the room.
+const QUICK_FOR: Duration = Duration::from_secs(2);
 /// How often the queue itself is asked who has work, whatever the lanes remember.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long the end waits for deliveries that are under way before it gives them back.
@@ -58,6 +60,24 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
         job::rest(&engine.clock, bell, until, &end).await;
     }
     engine.finish().await;
+}
+
+/// Room in the lanes that a delivery takes. It is given back however the delivery ends.
+struct Room<'e> {
+    engine: &'e Engine,
+    webhook_id: WebhookId,
+    load: u32,
+    answered_well: bool,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let mut lanes = self.engine.lanes();
+        lanes.done(self.webhook_id, self.load, self.answered_well);
+        if lanes.has_ready() {
+            self.engine.due.notify_one();
+        }
+    }
 }
 
 impl Engine {
@@ -96,8 +116,9 @@ impl Engine {
     }
 
     async fn claim(&self, grants: &[Grant], now: Timestamp) -> Result<Vec<Shipment>, StoreError> {
-        let lease = Lease { node_id: self.node_id, now, until: now.plus(LEASE) };
         let mut tx = self.store.write().await?;
+        // The lease counts from here: the wait for the writer is not part of it.
+        let lease = Lease { node_id: self.node_id, now, until: self.clock.now().plus(LEASE) };
         let mut claims = Vec::new();
         let mut answers = Vec::with_capacity(grants.len());
         for grant in grants {
@@ -113,13 +134,13 @@ impl Engine {
         let events = events::by_ids(tx.conn(), &Vec::from_iter(event_ids)).await?;
         tx.commit().await?;
         let events: HashMap<EventId, Arc<Event>> =
-            events.into_iter().map(|event| (event.id, Arc::new(event))).collect();
+            super::sound(events).map(|event| (event.id, Arc::new(event))).collect();
         let mut lanes = self.lanes();
         answers.into_iter().for_each(|(grant, used, next_due_at)| lanes.claimed(grant, used, next_due_at, now));
         let shipment = |claim: Claim| {
             let event = events.get(&claim.key.event_id).cloned();
             let load = load_of(event.as_ref().map_or(0, |event| event.payload.len()));
-            lanes.weigh(load);
+            lanes.weigh(claim.key.webhook_id, load);
             Shipment { event, addressee: addressees.get(&claim.key.webhook_id).cloned(), load, claim }
         };
         Ok(claims.into_iter().map(shipment).collect())
@@ -134,7 +155,8 @@ impl Engine {
     async fn deliver(&self, shipment: Shipment) {
         let Shipment { claim, event, addressee, load } = shipment;
         let webhook_id = claim.key.webhook_id;
-        let (verdict, answered_well) = match (event, addressee) {
+        let mut room = Room { engine: self, webhook_id, load, answered_well: false };
+        let verdict = match (event, addressee) {
             (Some(event), Some(addressee)) if addressee.is_listening => {
                 let attempt = self.attempt(&event, &addressee, claim.attempt).await;
                 let settlement = self.terms.retry_policy.settle(
@@ -143,19 +165,18 @@ impl Engine {
                     self.clock.now(),
                     self.clock.jitter(),
                 );
-                let answered_well = attempt.outcome.is_acknowledged();
+                room.answered_well = attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR;
                 tracing::debug!(event.id = %event.id, webhook.id = %webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
-                (Verdict { claim, attempt: Some(attempt), settlement }, answered_well)
+                Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version }
             }
-            _ => (Verdict { claim, attempt: None, settlement: Settlement::Ended(Ending::Cancelled) }, true),
+            _ => {
+                room.answered_well = true;
+                let settlement = Settlement::Ended(Ending::Cancelled);
+                Verdict { claim, attempt: None, settlement, spoken_to: 0 }
+            }
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
         let _ = self.verdicts.send(verdict).await;
-        let mut lanes = self.lanes();
-        lanes.done(webhook_id, load, answered_well);
-        if lanes.has_ready() {
-            self.due.notify_one();
-        }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.

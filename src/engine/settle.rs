@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
-use crate::domain::id::WebhookId;
 use crate::domain::time::Timestamp;
+use crate::store::StoreError;
 use crate::store::deliveries::{self, Ended};
 use crate::store::queue::{self, Postponed};
-use crate::store::{StoreError, webhooks};
+use crate::store::webhooks::{self, Listener};
 
 /// Verdicts that are committed together.
 const BATCH: usize = 256;
@@ -23,6 +23,8 @@ pub struct Verdict {
     /// None when no attempt was made, because nobody listens any more.
     pub(super) attempt: Option<Attempt>,
     pub(super) settlement: Settlement,
+    /// The version of the webhook that was spoken to.
+    pub(super) spoken_to: i64,
 }
 
 /// The job: writes verdicts until nobody makes any more. `abandon` ends it even while the database is away.
@@ -39,15 +41,8 @@ pub async fn run(engine: Arc<Engine>, mut verdicts: mpsc::Receiver<Verdict>, aba
         if received == 0 {
             return;
         }
-        while let Err(error) = engine.write_verdicts(&batch).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                verdicts.count = batch.len(),
-                "outcomes could not be written; trying again"
-            );
-            if job::pause(job::AFTER_FAILURE, &abandon).await == Woken::ToEnd {
-                return;
-            }
+        if engine.write_patiently(&batch, &abandon).await == Woken::ToEnd {
+            return;
         }
         batch.clear();
     }
@@ -56,59 +51,104 @@ pub async fn run(engine: Arc<Engine>, mut verdicts: mpsc::Receiver<Verdict>, aba
 /// A batch of verdicts, sorted by what is to be written.
 #[derive(Default)]
 struct Sorted {
-    ended: Vec<Ended>,
+    ended: Vec<(Ended, u32)>,
     postponed: Vec<Postponed>,
-    gone: Vec<WebhookId>,
+    /// With the claims at whose answers they said so.
+    gone: Vec<(Listener, DeliveryKey, u32)>,
 }
 
 impl Sorted {
     fn of(batch: &[Verdict], now: Timestamp) -> Self {
         let mut sorted = Self::default();
-        for Verdict { claim, settlement, .. } in batch {
-            let ended = |ending| Ended { key: claim.key, ending, attempts: claim.attempt, at: now };
+        for Verdict { claim, attempt, settlement, spoken_to } in batch {
+            let attempts = if attempt.is_some() { claim.attempt } else { claim.attempt.saturating_sub(1) };
+            let ended = |ending| (Ended { key: claim.key, ending, attempts, at: now }, claim.fence);
             match *settlement {
                 Settlement::Ended(ending) => sorted.ended.push(ended(ending)),
                 Settlement::Retry { due_at } => {
-                    sorted.postponed.push(Postponed { key: claim.key, attempt: claim.attempt, due_at });
+                    sorted.postponed.push(Postponed { key: claim.key, fence: claim.fence, attempts, due_at });
                 }
                 Settlement::Gone => {
                     sorted.ended.push(ended(Ending::Exhausted));
-                    sorted.gone.push(claim.key.webhook_id);
+                    let listener = Listener { webhook_id: claim.key.webhook_id, version: *spoken_to };
+                    sorted.gone.push((listener, claim.key, claim.fence));
                 }
             }
         }
-        sorted.gone.sort_unstable();
-        sorted.gone.dedup();
         sorted
     }
 }
 
 impl Engine {
+    /// Writes a batch. What the database refuses, rather than fails to take, is written one by one, so that a verdict that
+    /// cannot be written keeps back no other: its lease ends, it is tried again, and the receiver sees the same jti.
+    async fn write_patiently(&self, batch: &[Verdict], abandon: &CancellationToken) -> Woken {
+        let Some(refusal) = self.write_once_there(batch, abandon).await else { return Woken::ToEnd };
+        if refusal.is_ok() || batch.len() == 1 {
+            return Woken::ToWork;
+        }
+        for verdict in batch.chunks(1) {
+            if self.write_once_there(verdict, abandon).await.is_none() {
+                return Woken::ToEnd;
+            }
+        }
+        Woken::ToWork
+    }
+
+    /// Writes a batch, for as long as it takes the database to be there; `None` when the end comes first.
+    async fn write_once_there(&self, batch: &[Verdict], abandon: &CancellationToken) -> Option<Result<(), StoreError>> {
+        loop {
+            let error = match self.write_verdicts(batch).await {
+                Ok(()) => return Some(Ok(())),
+                Err(error) => error,
+            };
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                verdicts.count = batch.len(),
+                "outcomes could not be written"
+            );
+            if !matches!(error, StoreError::Unavailable(_)) {
+                return Some(Err(error));
+            }
+            if job::pause(job::AFTER_FAILURE, abandon).await == Woken::ToEnd {
+                return None;
+            }
+        }
+    }
+
     async fn write_verdicts(&self, batch: &[Verdict]) -> Result<(), StoreError> {
         let now = self.clock.now();
         let sorted = Sorted::of(batch, now);
         let attempts: Vec<(DeliveryKey, &Attempt)> =
             batch.iter().filter_map(|verdict| Some((verdict.claim.key, verdict.attempt.as_ref()?))).collect();
-        let claims: Vec<(DeliveryKey, u32)> = sorted.ended.iter().map(|ended| (ended.key, ended.attempts)).collect();
+        let claims: Vec<(DeliveryKey, u32)> = sorted.ended.iter().map(|(ended, fence)| (ended.key, *fence)).collect();
         let mut tx = self.store.write().await?;
         let removed = queue::remove(tx.conn(), &claims).await?;
-        let ended: Vec<Ended> = sorted.ended.into_iter().filter(|ended| removed.contains(&ended.key)).collect();
+        let held = |key: DeliveryKey, fence: u32| removed.contains(&(key, fence));
+        let ended: Vec<Ended> =
+            sorted.ended.iter().filter(|(ended, fence)| held(ended.key, *fence)).map(|(ended, _)| *ended).collect();
+        let gone: Vec<Listener> =
+            sorted.gone.iter().filter(|(_, key, fence)| held(*key, *fence)).map(|(listener, ..)| *listener).collect();
         deliveries::append(tx.conn(), &ended).await?;
         deliveries::append_attempts(tx.conn(), &attempts).await?;
         queue::postpone(tx.conn(), &sorted.postponed).await?;
-        webhooks::disable_gone(tx.conn(), &sorted.gone, now).await?;
+        webhooks::disable_gone(tx.conn(), &gone, now).await?;
         tx.commit().await?;
-        for ended in ended.iter().filter(|ended| ended.ending == Ending::Exhausted) {
-            tracing::warn!(event.id = %ended.key.event_id, webhook.id = %ended.key.webhook_id, delivery.attempts = ended.attempts, "a delivery was given up");
-        }
-        for webhook_id in sorted.gone {
-            tracing::warn!(webhook.id = %webhook_id, "a webhook was disabled because its receiver answered 410 Gone");
-        }
+        log_endings(&ended, &gone);
         if !sorted.postponed.is_empty() {
             let mut lanes = self.lanes();
             sorted.postponed.iter().for_each(|later| lanes.note_due(later.key.webhook_id, later.due_at));
             self.due.notify_one();
         }
         Ok(())
+    }
+}
+
+fn log_endings(ended: &[Ended], gone: &[Listener]) {
+    for Ended { key, attempts, .. } in ended.iter().filter(|ended| ended.ending == Ending::Exhausted) {
+        tracing::warn!(event.id = %key.event_id, webhook.id = %key.webhook_id, delivery.attempts = attempts, "a delivery was given up");
+    }
+    for listener in gone {
+        tracing::warn!(webhook.id = %listener.webhook_id, "a receiver answered 410 Gone, so its webhook is disabled");
     }
 }

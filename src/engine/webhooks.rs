@@ -1,5 +1,7 @@
 //! Registering, changing and testing webhooks.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Engine;
@@ -169,14 +171,14 @@ impl Engine {
         event_type: EventType,
     ) -> Result<Option<Probe>, StoreError> {
         let mut reader = self.store.read().await?;
-        let found = webhooks::addressees(reader.conn(), &[id]).await?;
+        let found: Result<Vec<_>, StoreError> = webhooks::addressees(reader.conn(), &[id]).await?.into_iter().collect();
         drop(reader);
         let ours = |found: &webhooks::Addressee| found.webhook.tenant_id == tenant_id && !found.is_deleted;
-        let Some(addressee) = found.into_iter().find(ours).map(|found| self.addressee(found)) else {
+        let Some(addressee) = found?.into_iter().find(ours).map(|found| self.addressee(found)) else {
             return Ok(None);
         };
         let now = self.clock.now();
-        let event = Event {
+        let event = Arc::new(Event {
             id: EventId::from_bytes(self.clock.id()),
             tenant_id,
             payload: sample(&event_type),
@@ -184,7 +186,7 @@ impl Engine {
             occurred_at: now,
             accepted_at: now,
             deliveries: 1,
-        };
+        });
         let attempt = self.attempt(&event, &addressee, 1).await;
         let key = DeliveryKey { webhook_id: id, event_id: event.id };
         let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
