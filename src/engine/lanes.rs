@@ -2,8 +2,9 @@
 //!
 //! Lanes are a memory of the queue, not the queue: they say where to look, and a wrong lane costs a look or a wait, never
 //! a delivery. Lanes with due work take turns, so a webhook with a million waiting and one with a single delivery are
-//! served alike. A lane whose receiver fails narrows, and all narrowed lanes together may use only half of the room, so
-//! receivers that do not answer cannot crowd out those that do.
+//! served alike. A lane widens with every quick acknowledgement and narrows with everything else, and all narrow lanes
+//! together may use only half of the room: receivers that are slow, dead or unknown cannot crowd out those that are known
+//! to answer.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,12 +15,14 @@ use crate::domain::time::Timestamp;
 const WIDTH_MAX: u32 = 64;
 /// Deliveries under way to one that does not answer.
 const WIDTH_MIN: u32 = 2;
-/// A lane narrower than this is in trouble.
-const WIDTH_TROUBLED: u32 = 16;
+/// Deliveries under way to one of which nothing is known. A lane that is no wider is narrow.
+const WIDTH_START: u32 = 16;
+/// Lanes without work that are remembered for their width, about sixty bytes each.
+const QUIET_MAX: usize = 50_000;
 /// All deliveries under way on this node, in loads: it bounds memory together with [`LOAD_BYTES`].
 const LOADS_MAX: u32 = 2_048;
-/// Of which lanes in trouble may use this many.
-const LOADS_TROUBLED_MAX: u32 = LOADS_MAX / 2;
+/// Of which narrow lanes may use this many.
+const LOADS_NARROW_MAX: u32 = LOADS_MAX / 2;
 /// A payload of up to this many bytes is one load; larger ones are several.
 const LOAD_BYTES: usize = 32 * 1024;
 /// What one lane may claim in its turn when many have work.
@@ -58,11 +61,15 @@ struct Lane {
     rest: Rest,
     width: u32,
     under_way: u32,
+    /// What is under way, in loads.
+    loads: u32,
 }
 
 impl Lane {
-    fn is_troubled(&self) -> bool {
-        self.width < WIDTH_TROUBLED
+    const UNKNOWN: Self = Self { rest: Rest::Idle, width: WIDTH_START, under_way: 0, loads: 0 };
+
+    fn is_narrow(&self) -> bool {
+        self.width <= WIDTH_START
     }
 }
 
@@ -72,8 +79,8 @@ pub struct Lanes {
     ready: VecDeque<WebhookId>,
     timers: BTreeSet<(Timestamp, WebhookId)>,
     loads: u32,
-    /// How many of the deliveries under way belong to lanes in trouble.
-    troubled: u32,
+    /// How many of these loads belong to narrow lanes.
+    narrow: u32,
 }
 
 impl Lanes {
@@ -81,23 +88,22 @@ impl Lanes {
     /// work: that goes first.
     pub fn admit(&mut self, webhook_id: WebhookId, load: u32) -> bool {
         let room = self.loads + load <= LOADS_MAX;
-        let troubled_room = self.troubled < LOADS_TROUBLED_MAX;
-        let lane =
-            self.by_webhook.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        let narrow_room = self.narrow + load <= LOADS_NARROW_MAX;
+        let lane = self.by_webhook.entry(webhook_id).or_insert(Lane::UNKNOWN);
         let nothing_waits = matches!(lane.rest, Rest::Idle | Rest::Timer(_));
-        if !room || !nothing_waits || lane.under_way >= lane.width || (lane.is_troubled() && !troubled_room) {
+        if !room || !nothing_waits || lane.under_way >= lane.width || (lane.is_narrow() && !narrow_room) {
             return false;
         }
         lane.under_way += 1;
-        self.troubled += u32::from(lane.is_troubled());
+        lane.loads += load;
+        self.narrow += if lane.is_narrow() { load } else { 0 };
         self.loads += load;
         true
     }
 
     /// Takes note that a delivery of this webhook becomes due at an instant.
     pub fn note_due(&mut self, webhook_id: WebhookId, at: Timestamp) {
-        let lane =
-            self.by_webhook.entry(webhook_id).or_insert(Lane { rest: Rest::Idle, width: WIDTH_MAX, under_way: 0 });
+        let lane = self.by_webhook.entry(webhook_id).or_insert(Lane::UNKNOWN);
         lane.rest = match lane.rest {
             Rest::Idle => {
                 self.timers.insert((at, webhook_id));
@@ -133,16 +139,17 @@ impl Lanes {
                 lane.rest = Rest::Full;
                 continue;
             }
-            let troubled_room = LOADS_TROUBLED_MAX.saturating_sub(self.troubled);
-            let allowed = if lane.is_troubled() { room.min(troubled_room) } else { room };
+            let narrow_room = LOADS_NARROW_MAX.saturating_sub(self.narrow);
+            let allowed = if lane.is_narrow() { room.min(narrow_room) } else { room };
             let limit = free.min(turn).min(allowed);
             if limit == 0 {
                 self.ready.push_back(webhook_id);
                 continue;
             }
             lane.under_way += limit;
+            lane.loads += limit;
             lane.rest = Rest::Claiming { noted: None };
-            self.troubled += if lane.is_troubled() { limit } else { 0 };
+            self.narrow += if lane.is_narrow() { limit } else { 0 };
             self.loads += limit;
             granted += limit;
             grants.push(Grant { webhook_id, limit });
@@ -168,8 +175,9 @@ impl Lanes {
         self.loads = self.loads.saturating_sub(unused);
         let Some(lane) = self.by_webhook.get_mut(&grant.webhook_id) else { return };
         lane.under_way = lane.under_way.saturating_sub(unused);
-        if lane.is_troubled() {
-            self.troubled = self.troubled.saturating_sub(unused);
+        lane.loads = lane.loads.saturating_sub(unused);
+        if lane.is_narrow() {
+            self.narrow = self.narrow.saturating_sub(unused);
         }
         let noted = match lane.rest {
             Rest::Claiming { noted } => noted,
@@ -192,21 +200,27 @@ impl Lanes {
     }
 
     /// Adds what a claimed delivery weighs beyond the one load it was granted with.
-    pub fn weigh(&mut self, load: u32) {
-        self.loads += load.saturating_sub(1);
+    pub fn weigh(&mut self, webhook_id: WebhookId, load: u32) {
+        let more = load.saturating_sub(1);
+        let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
+        lane.loads += more;
+        self.narrow += if lane.is_narrow() { more } else { 0 };
+        self.loads += more;
     }
 
-    /// A delivery of this load is no longer under way. `answered_well` widens its lane, the opposite halves it.
+    /// A delivery of this load is no longer under way. `answered_well`, which means acknowledged and quickly, widens
+    /// its lane; the opposite halves it.
     pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered_well: bool) {
         self.loads = self.loads.saturating_sub(load);
         let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
-        if lane.is_troubled() {
-            self.troubled = self.troubled.saturating_sub(lane.under_way);
+        if lane.is_narrow() {
+            self.narrow = self.narrow.saturating_sub(lane.loads);
         }
         lane.under_way = lane.under_way.saturating_sub(1);
+        lane.loads = lane.loads.saturating_sub(load);
         lane.width = if answered_well { (lane.width + 1).min(WIDTH_MAX) } else { (lane.width / 2).max(WIDTH_MIN) };
-        if lane.is_troubled() {
-            self.troubled += lane.under_way;
+        if lane.is_narrow() {
+            self.narrow += lane.loads;
         }
         if lane.rest == Rest::Full && lane.under_way < lane.width {
             lane.rest = Rest::Ready;
@@ -215,9 +229,12 @@ impl Lanes {
         self.forget_if_quiet(webhook_id);
     }
 
-    /// A lane that waits for nothing and whose receiver answers well is like one that was never there.
+    /// A lane that waits for nothing is kept for what is known of its receiver, while there are not too many of them.
     fn forget_if_quiet(&mut self, webhook_id: WebhookId) {
-        let quiet = |lane: &Lane| lane.rest == Rest::Idle && lane.under_way == 0;
+        let nothing_known = self.by_webhook.len() > QUIET_MAX;
+        let quiet = |lane: &Lane| {
+            lane.rest == Rest::Idle && lane.under_way == 0 && (nothing_known || lane.width == WIDTH_START)
+        };
         if self.by_webhook.get(&webhook_id).is_some_and(quiet) {
             self.by_webhook.remove(&webhook_id);
         }
