@@ -95,7 +95,15 @@ impl Engine {
             let newest = *newest;
             let mut loaded = Vec::with_capacity(changed.len());
             for (_, tenant) in changed {
-                loaded.push(self.load_keys(reader.conn(), tenant).await?);
+                let id = tenant.id;
+                match self.load_keys(reader.conn(), tenant).await {
+                    Ok(keys) => loaded.push(keys),
+                    Err(KeysError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+                    // A damaged record concerns its tenant alone, which goes on with what is in memory.
+                    Err(error) => {
+                        tracing::error!(tenant.id = %id, error = &error as &dyn std::error::Error, "a tenant's keys cannot be loaded");
+                    }
+                }
             }
             let mut version = self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
             // Another task may have loaded something newer meanwhile; then this load starts again from there.

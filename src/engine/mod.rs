@@ -37,7 +37,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
 use crate::egress::Egress;
 use crate::signing::MasterKey;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 use access::KnownCallers;
 use addressees::Addressees;
@@ -135,4 +135,15 @@ impl Engine {
     pub fn master_key_id(&self) -> &str {
         self.master_key.id()
     }
+}
+
+/// What could be read of some records. The others are logged: they concern nobody but those who ask for them.
+fn sound<T>(records: Vec<Result<T, StoreError>>) -> impl Iterator<Item = T> {
+    records.into_iter().filter_map(|record| match record {
+        Ok(record) => Some(record),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a damaged record is passed over");
+            None
+        }
+    })
 }

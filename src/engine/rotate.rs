@@ -70,7 +70,7 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
 }
 
 /// A key pair that a step will publish.
-struct Made {
+pub(super) struct Made {
     public_jwk: String,
     sealed: SealedKey,
 }
@@ -80,7 +80,10 @@ impl Engine {
     pub async fn step_all_rings(&self) -> Result<(), KeysError> {
         self.refresh_keys().await?;
         for keys in self.all_tenants() {
-            self.step_ring(keys.tenant.id).await?;
+            // One ring that is stuck must not hold up the others.
+            if let Err(error) = self.step_ring(keys.tenant.id).await {
+                tracing::error!(tenant.id = %keys.tenant.id, error = &error as &dyn std::error::Error, "a key ring is stuck");
+            }
         }
         Ok(())
     }
@@ -117,8 +120,7 @@ impl Engine {
         tx.commit().await?;
         let Step::Promote { kid, .. } = step else { return Err(CannotRotate::NoStandby.into()) };
         tracing::info!(tenant.id = %tenant_id, key.kid = %kid, ?haste, "a key was promoted on request");
-        self.refresh_keys().await?;
-        self.step_ring(tenant_id).await?;
+        self.follow_up(tenant_id).await;
         Ok(kid)
     }
 
@@ -134,12 +136,24 @@ impl Engine {
         tenants::touch_keys(tx.conn(), tenant_id).await?;
         tx.commit().await?;
         tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, "a key was revoked");
-        self.refresh_keys().await?;
-        self.step_ring(tenant_id).await?;
+        self.follow_up(tenant_id).await;
         Ok(successor)
     }
 
-    async fn make_for(
+    /// Loads what was just committed and takes the steps that follow from it. What fails here is not undone by saying so:
+    /// the change stands, and the job goes on with it.
+    pub(super) async fn follow_up(&self, tenant_id: TenantId) {
+        let followed = match self.refresh_keys().await {
+            Ok(()) => self.step_ring(tenant_id).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = followed {
+            tracing::warn!(tenant.id = %tenant_id, error = &error as &dyn std::error::Error, "a change of keys is not in effect here yet");
+            self.rotation_due.notify_one();
+        }
+    }
+
+    pub(super) async fn make_for(
         &self,
         step: &Step,
         tenant_id: TenantId,
@@ -168,7 +182,7 @@ async fn ring_of(conn: &mut Conn, tenant_id: TenantId) -> crate::store::Result<K
     Ok(KeyRing::new(stored.into_iter().map(|stored| stored.key).collect()))
 }
 
-async fn carry_out(
+pub(super) async fn carry_out(
     conn: &mut Conn,
     (tenant_id, ring): (TenantId, &KeyRing),
     step: &Step,

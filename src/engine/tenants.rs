@@ -2,7 +2,9 @@
 
 use super::Engine;
 use super::keys::KeysError;
+use super::rotate::carry_out;
 use crate::domain::id::TenantId;
+use crate::domain::key_ring::{KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use crate::domain::token::{Algorithm, TokenTtl};
 use crate::store::tenants;
@@ -50,12 +52,13 @@ impl Engine {
             token_ttl: wish.token_ttl,
             created_at: self.clock.now(),
         };
+        // Keys first, and all in one transaction: nobody ever sees a tenant without keys, or caches an empty set.
+        let made = self.make_for(&Step::Open, tenant.id, tenant.algorithm).await?;
         let mut tx = self.store.write().await?;
         tenants::insert(tx.conn(), &tenant).await?;
-        tenants::touch_keys(tx.conn(), tenant.id).await?;
+        carry_out(tx.conn(), (tenant.id, &KeyRing::default()), &Step::Open, made, self.clock.now()).await?;
         tx.commit().await?;
-        self.refresh_keys().await?;
-        self.step_ring(tenant.id).await?;
+        self.follow_up(tenant.id).await;
         Ok(tenant)
     }
 }
