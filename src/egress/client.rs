@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Response};
 use url::{Host, Url};
 
 use super::address::AddressPolicy;
@@ -82,25 +83,27 @@ impl Egress {
         if !self.may_reach(parcel.url) {
             return Err(FailureKind::Blocked);
         }
-        let attempt = async {
-            match self.post_with(&self.pooled, &parcel, now).await {
+        let mut deadline = pin!(tokio::time::sleep(ATTEMPT_BUDGET));
+        let answering = async {
+            match self.send(&self.pooled, &parcel).await {
                 // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
                 // the same attempt goes again on a new connection; at least once allows it.
-                Err(error) if is_stale_connection(&error) => self.post_with(&self.fresh, &parcel, now).await,
+                Err(error) if is_stale_connection(&error) => self.send(&self.fresh, &parcel).await,
                 answered => answered,
             }
         };
-        match tokio::time::timeout(ATTEMPT_BUDGET, attempt).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(kind_of(&error)),
-            Err(_) => Err(FailureKind::Timeout),
+        let answered = tokio::select! {
+            answered = answering => answered,
+            () = &mut deadline => return Err(FailureKind::Timeout),
+        };
+        match answered {
+            Ok(response) => Ok(reply::read(response, now, deadline).await),
+            Err(error) => Err(kind_of(&error)),
         }
     }
 
-    async fn post_with(&self, client: &Client, parcel: &Parcel<'_>, now: Timestamp) -> Result<Reply, reqwest::Error> {
-        let response =
-            client.post(parcel.url.clone()).headers(headers(parcel)).body(parcel.body.clone()).send().await?;
-        reply::read(response, now).await
+    async fn send(&self, client: &Client, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
+        client.post(parcel.url.clone()).headers(headers(parcel)).body(parcel.body.clone()).send().await
     }
 }
 

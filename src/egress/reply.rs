@@ -1,10 +1,12 @@
 //! What a stranger answered, cut to size.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use tokio::time::Sleep;
 
 use crate::domain::time::Timestamp;
 
@@ -22,14 +24,20 @@ pub struct Reply {
     pub excerpt: String,
 }
 
-/// Reads an answer to its end, or to the bound, so that its connection can serve again.
-pub(super) async fn read(mut response: reqwest::Response, now: Timestamp) -> Result<Reply, reqwest::Error> {
+/// Reads an answer to its end so that its connection can serve again, or to a bound. What was answered is decided by its
+/// head: a body that breaks off, or does not end before the deadline, changes nothing.
+pub(super) async fn read(mut response: reqwest::Response, now: Timestamp, mut deadline: Pin<&mut Sleep>) -> Reply {
     let status_code = response.status().as_u16();
     let header = response.headers().get(RETRY_AFTER);
     let retry_after = header.and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
     let mut kept = Vec::new();
     let mut read_bytes = 0;
-    while let Some(chunk) = response.chunk().await? {
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk,
+            () = &mut deadline => break,
+        };
+        let Ok(Some(chunk)) = chunk else { break };
         let room = EXCERPT_BYTES_MAX - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read_bytes += chunk.len();
@@ -38,7 +46,7 @@ pub(super) async fn read(mut response: reqwest::Response, now: Timestamp) -> Res
         }
     }
     let excerpt = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
-    Ok(Reply { status_code, retry_after, excerpt })
+    Reply { status_code, retry_after, excerpt }
 }
 
 /// `Retry-After` as seconds or as a date (RFC 9110 10.2.3); `None` when it is neither.
