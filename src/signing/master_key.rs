@@ -3,7 +3,7 @@
 //! A record is sealed as a JWE (`dir`, A256GCM) whose protected header names the master key and what the record is for.
 //! GCM authenticates that header, so a record moved to another tenant, key or webhook does not open.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -74,12 +74,19 @@ impl MasterKey {
         let bytes = u8::try_from(KEY_BYTES).map_err(|_| MasterKeyError::Malformed)?;
         let jwk = Jwk::generate_oct_key(bytes).map_err(|_| MasterKeyError::Malformed)?;
         let text = Zeroizing::new(format!("{jwk}\n"));
+        // Written whole beside its place and linked into it: there is never half a key, and never another one's place taken.
+        let draft = path.with_added_extension("new");
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(file_error)?;
+        let mut file = options.open(&draft).map_err(file_error)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft).and(linked).map_err(file_error)?;
+        // The name must survive a power cut as surely as the records that the key will seal.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(file_error)?;
         Self::parse(&text)
     }
 
