@@ -1,5 +1,6 @@
 //! How it is wired: opens every ring once, then serves or runs one command. Knows everyone, decides nothing.
 
+mod listener;
 mod opening;
 mod server;
 
@@ -76,9 +77,16 @@ fn start_log(filter: &str) -> Result<()> {
 }
 
 async fn serve(config: Config, clock: Clock) -> Result<()> {
+    // A socket per delivery under way and per caller: the usual soft limit of 1,024 is soon reached.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the limit on open files cannot be raised");
+    }
     let server = Server::start(&config, clock).await?;
     server.print_banner(&config);
-    ended().await?;
+    tokio::select! {
+        asked = ended() => asked?,
+        () = server.job_lost() => anyhow::bail!("a part of the server ended unexpectedly; start it again, and report what the log says"),
+    }
     tracing::info!("ending: finishing what is under way; once more to end at once");
     tokio::select! {
         () = server.stop() => Ok(()),

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::opening;
+use super::{listener, opening};
 use crate::cli::banner::{self, Banner};
 use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
@@ -39,7 +39,9 @@ struct Jobs {
     end_intake: CancellationToken,
     end_work: CancellationToken,
     abandon: CancellationToken,
-    requests: JoinHandle<std::io::Result<()>>,
+    /// Cancelled when a job ends that was not told to.
+    lost: CancellationToken,
+    requests: JoinHandle<()>,
     intake: JoinHandle<()>,
     work: Vec<JoinHandle<()>>,
     verdicts: JoinHandle<()>,
@@ -73,6 +75,11 @@ impl Server {
     /// What it works with.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Returns when a job has ended that should run for as long as the server does.
+    pub async fn job_lost(&self) {
+        self.jobs.lost.cancelled().await;
     }
 
     /// The API key of a first start.
@@ -113,18 +120,18 @@ impl Server {
 
 impl Jobs {
     fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Self {
-        let [end_requests, end_intake, end_work, abandon] = std::array::from_fn(|_| CancellationToken::new());
-        let until_end = end_requests.clone().cancelled_owned();
-        let serving = axum::serve(listener, api::router(engine.clone())).with_graceful_shutdown(until_end);
+        let [end_requests, end_intake, end_work, abandon, lost] = std::array::from_fn(|_| CancellationToken::new());
+        let router = api::router(engine.clone());
         Self {
-            requests: tokio::spawn(async move { serving.await }),
-            intake: tokio::spawn(ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
+            requests: watched(&lost, &end_requests, listener::serve(listener, router, end_requests.clone())),
+            intake: watched(&lost, &end_intake, ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
             work: vec![
-                tokio::spawn(dispatch::run(engine.clone(), end_work.clone())),
-                tokio::spawn(rotate::run(engine.clone(), end_work.clone())),
-                tokio::spawn(sweep::run(engine.clone(), end_work.clone())),
+                watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
+                watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
+                watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
             ],
-            verdicts: tokio::spawn(settle::run(engine.clone(), inboxes.settle, abandon.clone())),
+            verdicts: watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone())),
+            lost,
             end_requests,
             end_intake,
             end_work,
@@ -146,6 +153,32 @@ impl Jobs {
         }
         self.abandon.cancel();
         let _ = self.verdicts.await;
+    }
+}
+
+/// Starts a job, and raises the alarm when it ends, or panics, before it is told to.
+fn watched(
+    lost: &CancellationToken,
+    end: &CancellationToken,
+    job: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let alarm = Alarm { lost: lost.clone(), end: end.clone() };
+    tokio::spawn(async move {
+        let _alarm = alarm;
+        job.await;
+    })
+}
+
+struct Alarm {
+    lost: CancellationToken,
+    end: CancellationToken,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if !self.end.is_cancelled() {
+            self.lost.cancel();
+        }
     }
 }
 
