@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -134,7 +135,11 @@ pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Config, Faults> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|error| Faults(vec![format!("{} cannot be read: {error}", path.display())]))?,
-        None => std::fs::read_to_string(FILE_STANDARD).unwrap_or_default(),
+        None => match std::fs::read_to_string(FILE_STANDARD) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Faults(vec![format!("{FILE_STANDARD} cannot be read: {error}")])),
+        },
     };
     let name = file.unwrap_or(Path::new(FILE_STANDARD));
     parse(flags, |variable| std::env::var(variable).ok(), &name.display().to_string(), &text)

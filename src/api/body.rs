@@ -3,16 +3,37 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
 use super::Api;
 use super::problem::{Fault, Problem};
+use crate::engine::ingest::Reservation;
+
+/// The bytes of a JSON body with events in it, and the memory that was set aside for them before they were read.
+pub(super) struct EventJson {
+    pub(super) bytes: Bytes,
+    pub(super) reservation: Reservation,
+}
+
+/// What is set aside for a body that does not say how long it is.
+const UNKNOWN_BYTES: u64 = 1024 * 1024;
+
+impl FromRequest<Api> for EventJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let reservation = engine.reserve(length.unwrap_or(UNKNOWN_BYTES))?;
+        let RawJson(bytes) = RawJson::from_request(request, engine).await?;
+        Ok(Self { bytes, reservation })
+    }
+}
 
 /// The bytes of a JSON body.
-pub(super) struct RawJson(pub(super) Bytes);
+struct RawJson(Bytes);
 
 impl FromRequest<Api> for RawJson {
     type Rejection = Problem;

@@ -11,6 +11,8 @@ use super::problem::Problem;
 use crate::domain::access::{Caller, Scope};
 use crate::domain::id::TenantId;
 
+const TENANT_ID: &str = "x-tenant-id";
+
 /// A scope as a type, so that a handler's signature says what it takes.
 pub(super) trait Needs: Send + Sync + 'static {
     const SCOPE: Scope;
@@ -34,6 +36,8 @@ needs!(EventsWrite, WebhooksRead, WebhooksWrite, DeliveriesReplay, KeysRead, Key
 pub(super) struct Access<N: Needs> {
     pub(super) caller: Caller,
     pub(super) tenant_id: TenantId,
+    /// The tenant that the caller is bound to or has named; `None` means all that it reaches.
+    pub(super) only_tenant: Option<TenantId>,
     needs: PhantomData<N>,
 }
 
@@ -54,7 +58,9 @@ impl<N: Needs> FromRequestParts<Api> for Access<N> {
             return Err(Problem::forbidden(N::SCOPE));
         }
         let tenant_id = tenant(parts, engine, &caller)?;
-        Ok(Self { caller, tenant_id, needs: PhantomData })
+        let is_named = parts.headers.contains_key(TENANT_ID);
+        let only_tenant = caller.tenant_id.or(is_named.then_some(tenant_id));
+        Ok(Self { caller, tenant_id, only_tenant, needs: PhantomData })
     }
 }
 
@@ -68,7 +74,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 /// one that does not exist.
 fn tenant(parts: &Parts, engine: &Api, caller: &Caller) -> Result<TenantId, Problem> {
     let unknown = || Problem::not_found("tenant; check X-Tenant-ID");
-    let named = match parts.headers.get("x-tenant-id") {
+    let named = match parts.headers.get(TENANT_ID) {
         None => None,
         Some(value) => {
             let text = value.to_str().map_err(|_| unknown())?;

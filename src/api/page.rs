@@ -1,4 +1,4 @@
-//! Lists, a page at a time.
+//! What a URL says: the variable parts of its path, its parameters, and which page of a list is wanted.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -25,6 +25,20 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
             Err(rejection) => {
                 Err(Problem::malformed(format!("the query string is not understood: {}", rejection.body_text())))
             }
+        }
+    }
+}
+
+/// The variable parts of a path. What cannot be read cannot name anything.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, engine).await {
+            Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
+            Err(_) => Err(Problem::no_route()),
         }
     }
 }

@@ -4,14 +4,15 @@
 
 use std::error::Error;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::domain::access::Scope;
 use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
+use crate::engine::deliveries::RetryError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::KeysError;
 use crate::engine::rotate::RotateError;
@@ -132,8 +133,8 @@ impl Problem {
         }
     }
 
-    /// The answer itself. `before` is what the router had said, such as which methods are allowed.
-    pub(super) fn written(self, request_id: &str, before: &HeaderMap) -> Response {
+    /// The answer itself.
+    pub(super) fn written(self, request_id: &str) -> Response {
         let body = Written {
             r#type: format!("urn:signet:problem:{}", self.code),
             code: self.code,
@@ -155,9 +156,6 @@ impl Problem {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
-        }
-        if let Some(allow) = before.get(ALLOW) {
-            headers.insert(ALLOW, allow.clone());
         }
         response
     }
@@ -222,7 +220,24 @@ impl From<IngestError> for Problem {
                 "Idempotency-Key",
                 "was used within the last 24 h for a request with another body; use a new key for a new request",
             ),
+            IngestError::TooWide => Self::invalid_one(
+                "/events",
+                "concern more than 100,000 webhooks together; publish them in smaller batches",
+            ),
             IngestError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NoWebhook => Self::not_found("webhook"),
+            RetryError::NoDelivery => Self::not_found("delivery"),
+            RetryError::Disabled => {
+                Self::conflict("webhook_disabled", "the webhook is disabled; enable it, then try the delivery again")
+            }
+            RetryError::Store(error) => error.into(),
         }
     }
 }

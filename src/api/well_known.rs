@@ -2,7 +2,7 @@
 //! everybody, as often as they like.
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Api;
+use super::page::Path;
 use super::problem::Problem;
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{JWKS_MAX_AGE, JWKS_STALE_WHILE_REVALIDATE};

@@ -1,7 +1,7 @@
 //! `/v1/admin/api-keys`. A key that is bound to a tenant sees and makes keys of that tenant alone, and none that may do
 //! more than itself.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
-use crate::api::page::{PageParams, Params};
+use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::access::{ApiKey, LABEL_CHARS_MAX, Scope};
 use crate::domain::id::ApiKeyId;
@@ -101,7 +101,7 @@ pub(super) async fn list(
     let page = params.page()?;
     let mut reader = engine.store.read().await?;
     let after = page.after.map(ApiKeyId::from_bytes);
-    let fetched = api_keys::list(reader.conn(), access.caller.tenant_id, after, page.fetch()).await?;
+    let fetched = api_keys::list(reader.conn(), access.only_tenant, after, page.fetch()).await?;
     Ok(axum::Json(page.show(fetched, |key| *key.id.as_bytes(), ApiKeyView::of)).into_response())
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let missing = || Problem::not_found("API key");
     let id = id.parse::<ApiKeyId>().map_err(|_| missing())?;
-    match engine.revoke_api_key(id, access.caller.tenant_id).await? {
+    match engine.revoke_api_key(id, access.only_tenant).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing()),
     }

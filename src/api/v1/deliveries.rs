@@ -1,6 +1,6 @@
 //! `/v1/webhooks/{id}/deliveries`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::webhooks::{missing as missing_webhook, webhook_id};
 use crate::api::Api;
 use crate::api::body::Faults;
 use crate::api::caller::{Access, DeliveriesReplay, WebhooksRead};
-use crate::api::page::{PageOf, PageParams, Params};
+use crate::api::page::{PageOf, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
 use crate::domain::event_type::EventType;
@@ -98,12 +98,10 @@ pub(super) async fn retry(
     access: Access<DeliveriesReplay>,
     Path((id, event_id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let mut reader = engine.store.read().await?;
-    let webhook_id = existing(reader.conn(), access.tenant_id, &id).await?;
+    let webhook_id = webhook_id(&id)?;
     let key = DeliveryKey { webhook_id, event_id: event_id.parse().map_err(|_| missing())? };
-    if !engine.retry_delivery(key).await? {
-        return Err(missing());
-    }
+    engine.retry_delivery(access.tenant_id, key).await?;
+    let mut reader = engine.store.read().await?;
     let delivery = one(reader.conn(), key).await?.ok_or_else(missing)?;
     Ok((StatusCode::ACCEPTED, axum::Json(DeliveryView::of(delivery))).into_response())
 }

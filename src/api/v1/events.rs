@@ -1,6 +1,6 @@
 //! `/v1/events`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -10,16 +10,16 @@ use serde_json::value::RawValue;
 use super::payload;
 use super::views::DeliveryView;
 use crate::api::Api;
-use crate::api::body::{self, Faults, RawJson, words};
+use crate::api::body::{self, EventJson, Faults, words};
 use crate::api::caller::{Access, EventsWrite, WebhooksRead};
-use crate::api::page::{PageParams, Params};
+use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::{Entry, Problem};
 use crate::domain::event::{Event, NewEvent, PAYLOAD_BYTES_MAX, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::engine::Engine;
-use crate::engine::ingest::{Accepted, Idempotency, Publication};
+use crate::engine::ingest::{Accepted, Idempotency, Publication, Reservation};
 use crate::store::{deliveries, events};
 
 /// The most events in one batch.
@@ -62,12 +62,12 @@ pub(super) async fn publish(
     State(engine): State<Api>,
     access: Access<EventsWrite>,
     headers: HeaderMap,
-    RawJson(bytes): RawJson,
+    EventJson { bytes, reservation }: EventJson,
 ) -> Result<Response, Problem> {
     let event = event(&bytes)?;
     let idempotency = idempotency(&headers, "event", &bytes)?;
     let publication = Publication { tenant_id: access.tenant_id, events: vec![event], idempotency };
-    let (mut receipts, replayed) = accept(&engine, publication).await?;
+    let (mut receipts, replayed) = accept(&engine, publication, reservation).await?;
     let receipt = receipts.pop().map(ReceiptView::of).ok_or_else(Problem::internal)?;
     Ok(marked(replayed, (StatusCode::ACCEPTED, axum::Json(receipt)).into_response()))
 }
@@ -86,7 +86,7 @@ pub(super) async fn publish_batch(
     State(engine): State<Api>,
     access: Access<EventsWrite>,
     headers: HeaderMap,
-    RawJson(bytes): RawJson,
+    EventJson { bytes, reservation }: EventJson,
 ) -> Result<Response, Problem> {
     let batch: PublishBatch = body::parse(&bytes)?;
     if batch.events.is_empty() || batch.events.len() > BATCH_MAX {
@@ -96,9 +96,11 @@ pub(super) async fn publish_batch(
     let judged: Vec<Result<NewEvent, Problem>> = batch.events.iter().map(|raw| event(raw.get().as_bytes())).collect();
     let events: Vec<NewEvent> = judged.iter().filter_map(|judged| judged.as_ref().ok()).cloned().collect();
     let status = if events.len() == judged.len() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
-    let (receipts, replayed) = match events.is_empty() {
-        true => (Vec::new(), false),
-        false => accept(&engine, Publication { tenant_id: access.tenant_id, events, idempotency }).await?,
+    let (receipts, replayed) = if events.is_empty() {
+        (Vec::new(), false)
+    } else {
+        let publication = Publication { tenant_id: access.tenant_id, events, idempotency };
+        accept(&engine, publication, reservation).await?
     };
     let mut receipts = receipts.into_iter();
     let mut entries = Vec::with_capacity(judged.len());
@@ -116,8 +118,12 @@ struct BatchView {
     data: Vec<BatchEntry>,
 }
 
-async fn accept(engine: &Engine, publication: Publication) -> Result<(Vec<Receipt>, bool), Problem> {
-    Ok(match engine.publish(publication).await? {
+async fn accept(
+    engine: &Engine,
+    publication: Publication,
+    reservation: Reservation,
+) -> Result<(Vec<Receipt>, bool), Problem> {
+    Ok(match engine.publish(publication, reservation).await? {
         Accepted::Fresh(receipts) => (receipts, false),
         Accepted::Replayed(receipts) => (receipts, true),
     })

@@ -1,12 +1,13 @@
 //! `/v1/admin/keys`: a tenant's key ring.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
 use crate::api::body::OptionalJson;
 use crate::api::caller::{Access, KeysRead, KeysRotate};
+use crate::api::page::Path;
 use crate::api::problem::Problem;
 use crate::domain::key_ring::{Key, KeyState, Kid, Step};
 use crate::domain::time::Timestamp;

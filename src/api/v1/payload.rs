@@ -9,6 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 /// The deepest nesting. Receivers' parsers have limits of their own, and the data is nested again inside the token.
 const DEPTH_MAX: u32 = 64;
+/// The one member under which the parser hands over a number that no machine type holds.
+const NUMBER: &str = "$serde_json::private::Number";
 
 /// Refuses members named twice, text that is not Unicode, and deep nesting.
 pub(super) fn check(json: &str) -> Result<(), serde_json::Error> {
@@ -76,11 +78,15 @@ impl<'de> Visitor<'de> for Strict {
         Ok(())
     }
 
-    /// Numbers that no machine type holds arrive here too, as a map of one member with their digits.
+    /// Numbers that no machine type holds arrive here too, as a map of one member with their digits. They are no level.
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut next = members.next_key::<String>()?;
+        if self.depth == DEPTH_MAX && next.as_deref() == Some(NUMBER) {
+            return members.next_value::<String>().map(drop);
+        }
         let inside = self.deeper()?;
         let mut names = HashSet::new();
-        while let Some(name) = members.next_key::<String>()? {
+        while let Some(name) = next {
             if names.contains(&name) {
                 return Err(A::Error::custom(format_args!(
                     "has the member {name:?} twice; receivers would disagree on which counts"
@@ -88,6 +94,7 @@ impl<'de> Visitor<'de> for Strict {
             }
             names.insert(name);
             members.next_value_seed(inside)?;
+            next = members.next_key()?;
         }
         Ok(())
     }
@@ -126,5 +133,17 @@ mod tests {
         assert!(refused(r#""\ud800""#).contains("surrogate") || refused(r#""\ud800""#).contains("hex escape"));
         assert!(refused(&("[".repeat(65) + &"]".repeat(65))).contains("deeper than 64"));
         check(&("[".repeat(64) + &"]".repeat(64))).unwrap();
+    }
+
+    #[test]
+    fn a_number_is_no_level_however_long_it_is() {
+        let within = |levels: usize, json: &str| "[".repeat(levels) + json + &"]".repeat(levels);
+
+        for number in ["1", "1.10", "-1e400", "123456789012345678901234567890"] {
+            check(&within(64, number)).unwrap();
+        }
+        assert!(refused(&within(65, "1.10")).contains("deeper than 64"));
+        assert!(refused(&within(64, "{}")).contains("deeper than 64"));
+        assert!(check(&within(64, r#"{"$serde_json::private::Number":[]}"#)).is_err());
     }
 }

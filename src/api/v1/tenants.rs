@@ -1,6 +1,6 @@
 //! `/v1/admin/tenants`: for instance-wide keys alone.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
-use crate::api::page::{PageParams, Params};
+use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{NAME_CHARS_MAX, TOKEN_SUBJECT_CHARS_MAX, Tenant};

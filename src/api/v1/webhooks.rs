@@ -1,6 +1,6 @@
 //! `/v1/webhooks`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
-use crate::api::page::{PageParams, Params};
+use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::event_type::{EventType, Subscription};
 use crate::domain::id::WebhookId;
@@ -125,13 +125,23 @@ pub(super) async fn show(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeWebhook {
+    #[serde(default, deserialize_with = "not_null")]
     url: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
     events: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "not_null")]
     description: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
     format: Option<String>,
     #[serde(default)]
     audience: Patched<String>,
+    #[serde(default, deserialize_with = "not_null")]
     enabled: Option<bool>,
+}
+
+/// Refuses null where there is no value to take back.
+fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A member of a merge patch (RFC 7396): absent, or null to take the value back, or a new value.
