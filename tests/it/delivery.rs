@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::support::{Receiver, Service, until};
 
@@ -237,4 +239,73 @@ async fn an_event_is_shown_with_its_deliveries() {
     let of = |webhook: &str| deliveries.iter().find(|delivery| delivery["webhook_id"] == webhook).unwrap();
     assert_eq!((&of(&first)["status"], &of(&second)["status"]), (&json!("delivered"), &json!("failed")));
     assert_eq!(shown["data"], json!({"id": 42}));
+}
+
+/// A server that answers every request with these bytes and hangs up.
+async fn server_that_says(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 64 * 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_is_decided_by_its_head_even_if_its_body_breaks_off() {
+    let service = Service::start().await;
+    let url = server_that_says("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort").await;
+    let webhook = service.post("/v1/webhooks", &json!({"url": url, "events": ["*"]})).await.json();
+    let webhook = webhook["id"].as_str().unwrap();
+
+    let event = service.event("user.created").await;
+    let delivery = service.delivery_when(webhook, &event, "delivered").await;
+
+    assert_eq!(delivery["log"][0]["status_code"], 200);
+    assert_eq!(delivery["log"][0]["response_excerpt"], "short");
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_named_in_the_log() {
+    let service = Service::start().await;
+    let url = server_that_says("SSH-2.0-OpenSSH_9.2\r\n").await;
+    let webhook = service.post("/v1/webhooks", &json!({"url": url, "events": ["*"]})).await.json();
+    let webhook = webhook["id"].as_str().unwrap();
+
+    let event = service.event("user.created").await;
+    let delivery = logged(&service, webhook, &event, 1).await;
+
+    assert_eq!(delivery["log"][0]["failure"], "protocol");
+}
+
+#[tokio::test]
+async fn a_delivery_to_a_disabled_webhook_is_not_taken_out_of_the_log() {
+    let service = Service::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = service.webhook(&receiver, &["*"]).await;
+    let event = service.event("user.created").await;
+    service.delivery_when(&webhook, &event, "delivered").await;
+    service.patch(&format!("/v1/webhooks/{webhook}"), &json!({"enabled": false})).await;
+
+    let answer = service.post(&format!("/v1/webhooks/{webhook}/deliveries/{event}/retry"), &json!({})).await;
+
+    assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("webhook_disabled")));
+    service.delivery_when(&webhook, &event, "delivered").await;
+}
+
+#[tokio::test]
+async fn a_change_to_null_is_refused_where_there_is_no_default() {
+    let service = Service::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = service.webhook(&receiver, &["*"]).await;
+
+    for member in ["url", "events", "description", "format", "enabled"] {
+        let answer = service.patch(&format!("/v1/webhooks/{webhook}"), &json!({member: null})).await;
+
+        assert_eq!((answer.status, &answer.json()["errors"][0]["pointer"]), (422, &json!(format!("/{member}"))));
+    }
 }

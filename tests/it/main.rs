@@ -1,6 +1,11 @@
 //! The service over HTTP, its store, and the real binary under fire: one test binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by its panic")]
+
+mod api;
+mod crash;
 mod delivery;
 mod keys;
 mod readme;
+mod store;
 mod support;

@@ -19,7 +19,8 @@ const EMPTY_VERBS: [&str; 2] = ["process", "handle"];
 const AGES: [&str; 4] = ["new_", "old_", "v2_", "temp_"];
 
 /// Where a test may wait for real time, and why.
-const WAITS: [(&str, &str); 1] = [("tests/it/support/", "asks a real socket again until it answers, within a bound")];
+const WAITS: [(&str, &str); 1] =
+    [("tests/it/support/", "asks a real process again until it answers, or kills it unforeseen; within a bound")];
 
 /// Marks of unfinished work, and the kinds of files that are searched for them. From here on words
 /// are spelled in halves, so that no rule finds itself.

@@ -1,5 +1,8 @@
 //! What the tests speak with: a service with a clock that they move, and receivers that answer as they are told.
 
+mod asking;
+pub mod installation;
+pub mod ledger;
 mod receiver;
 
 use std::time::Duration;
@@ -24,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Service {
     server: Server,
     client: Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer, read to its end.
@@ -72,7 +75,7 @@ impl Service {
         let config = config::parse(&Flags::new(), of, "signet.toml", "").unwrap();
         let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
         let server = Server::start(&config, Clock::simulated(noon, 1)).await.unwrap();
-        Self { server, client: Client::builder().no_proxy().build().unwrap(), _folder: folder }
+        Self { server, client: Client::builder().no_proxy().build().unwrap(), folder }
     }
 
     pub fn url(&self) -> &str {
@@ -146,6 +149,12 @@ impl Service {
         .await
     }
 
+    /// Every byte that the database has on disk, the write-ahead log included.
+    pub fn database_bytes(&self) -> Vec<u8> {
+        let file = |name: &str| std::fs::read(self.folder.path().join(name)).unwrap();
+        [file("signet.db"), file("signet.db-wal")].concat()
+    }
+
     pub async fn stop(self) {
         self.server.stop().await;
     }
@@ -164,7 +173,12 @@ pub fn with_json(request: RequestBuilder, body: &str) -> RequestBuilder {
 }
 
 /// Asks again and again until there is an answer. Only for what happens by itself.
-pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, ask).await.expect("what was waited for has not happened")
+}
+
+/// The same for this long; `None` when there was no answer.
+pub async fn within<T>(span: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -173,5 +187,5 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.expect("what was waited for has not happened")
+    tokio::time::timeout(span, asking).await.ok()
 }

@@ -1,0 +1,188 @@
+//! Who may ask for what.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{ADMIN_KEY, Answer, Service, send, with_json};
+
+/// Every route that wants a key, and the scope that it wants of it.
+const ROUTES: [(&str, &str); 23] = [
+    ("POST /v1/events", "events:write"),
+    ("POST /v1/events/batch", "events:write"),
+    ("GET /v1/events", "webhooks:read"),
+    ("GET /v1/events/evt_01HZZZZZZZZZZZZZZZZZZZZZZZ", "webhooks:read"),
+    ("GET /v1/webhooks", "webhooks:read"),
+    ("POST /v1/webhooks", "webhooks:write"),
+    ("GET /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ", "webhooks:read"),
+    ("PATCH /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ", "webhooks:write"),
+    ("DELETE /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ", "webhooks:write"),
+    ("POST /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ/test", "webhooks:write"),
+    ("GET /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ/deliveries", "webhooks:read"),
+    ("GET /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ/deliveries/evt_01HZZZZZZZZZZZZZZZZZZZZZZZ", "webhooks:read"),
+    (
+        "POST /v1/webhooks/wh_01HZZZZZZZZZZZZZZZZZZZZZZZ/deliveries/evt_01HZZZZZZZZZZZZZZZZZZZZZZZ/retry",
+        "deliveries:replay",
+    ),
+    ("GET /v1/admin/keys", "keys:read"),
+    ("GET /v1/admin/keys/plan", "keys:read"),
+    ("POST /v1/admin/keys/rotate", "keys:rotate"),
+    ("POST /v1/admin/keys/no-such-key/revoke", "keys:rotate"),
+    ("GET /v1/admin/tenants", "admin"),
+    ("POST /v1/admin/tenants", "admin"),
+    ("GET /v1/admin/tenants/tnt_01HZZZZZZZZZZZZZZZZZZZZZZZ", "admin"),
+    ("GET /v1/admin/api-keys", "admin"),
+    ("POST /v1/admin/api-keys", "admin"),
+    ("DELETE /v1/admin/api-keys/key_01HZZZZZZZZZZZZZZZZZZZZZZZ", "admin"),
+];
+
+const SCOPES: [&str; 8] = [
+    "events:write",
+    "webhooks:read",
+    "webhooks:write",
+    "deliveries:replay",
+    "hooks:invoke",
+    "keys:read",
+    "keys:rotate",
+    "admin",
+];
+
+#[tokio::test]
+async fn nobody_gets_anywhere_without_a_key() {
+    let service = Service::start().await;
+
+    for (route, _) in ROUTES {
+        let (method, path) = route.split_once(' ').unwrap();
+        let answer = send(with_json(service.anonymous(method.parse().unwrap(), path), "{}")).await;
+
+        check_unauthenticated(&answer, route);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_live_key_is_refused() {
+    let service = Service::start().await;
+    let key = service.api_key(&["admin"]).await;
+    let other_first = if key.as_bytes()[8] == b'a' { 'b' } else { 'a' };
+    let other_last = if key.ends_with('0') { '1' } else { '0' };
+
+    for presented in [
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer sk_live_".to_owned(),
+        format!("Bearer {}", &key[..key.len() - 1]),
+        format!("Bearer {key}0"),
+        format!("Bearer {}{other_last}", &key[..key.len() - 1]),
+        format!("Bearer sk_live_{other_first}{}", &key[9..]),
+        format!("Bearer {}", key.replace("sk_live_", "sk_test_")),
+        format!("Basic {key}"),
+        key.clone(),
+        format!("Bearer {}", &ADMIN_KEY[..ADMIN_KEY.len() - 1]),
+        format!("Bearer {ADMIN_KEY}0"),
+    ] {
+        let request = service.anonymous(Method::GET, "/v1/webhooks").header("authorization", &presented);
+
+        check_unauthenticated(&send(request).await, &presented);
+    }
+    assert_eq!(send(service.request_with(&key, "GET /v1/webhooks")).await.status, 200);
+}
+
+fn check_unauthenticated(answer: &Answer, what: &str) {
+    assert_eq!(answer.status, 401, "{what}: {}", answer.text);
+    assert_eq!(answer.problem()["code"], "unauthenticated");
+    assert_eq!(answer.header("www-authenticate"), "Bearer");
+}
+
+#[tokio::test]
+async fn the_operators_own_key_may_do_everything() {
+    let service = Service::start().await;
+
+    for (route, _) in ROUTES {
+        let answer = send(with_json(service.request_with(ADMIN_KEY, route), "{}")).await;
+
+        assert!(!matches!(answer.status, 401 | 403), "{route}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
+    let service = Service::start().await;
+    for scope in SCOPES {
+        let key = service.api_key(&[scope]).await;
+
+        for (route, wanted) in ROUTES {
+            let answer = send(with_json(service.request_with(&key, route), "{}")).await;
+
+            if scope == wanted || scope == "admin" {
+                assert!(!matches!(answer.status, 401 | 403), "{scope} at {route}: {}", answer.text);
+                continue;
+            }
+            assert_eq!(answer.status, 403, "{scope} at {route}: {}", answer.text);
+            let problem = answer.problem();
+            assert_eq!(problem["code"], "forbidden");
+            assert!(problem["detail"].as_str().unwrap().contains(wanted), "{problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn scopes_add_up() {
+    let service = Service::start().await;
+
+    let key = service.api_key(&["webhooks:read", "keys:read"]).await;
+
+    assert_eq!(send(service.request_with(&key, "GET /v1/webhooks")).await.status, 200);
+    assert_eq!(send(service.request_with(&key, "GET /v1/admin/keys")).await.status, 200);
+    assert_eq!(send(service.request_with(&key, "GET /v1/admin/api-keys")).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_at_once() {
+    let service = Service::start().await;
+    let made = service.post("/v1/admin/api-keys", &json!({"scopes": ["webhooks:read"]})).await.json();
+    let key = made["key"].as_str().unwrap();
+    let path = format!("/v1/admin/api-keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(send(service.request_with(key, "GET /v1/webhooks")).await.status, 200);
+
+    let revoked = service.delete(&path).await;
+
+    assert_eq!((revoked.status, revoked.text.as_str()), (204, ""));
+    assert_eq!(send(service.request_with(key, "GET /v1/webhooks")).await.status, 401);
+    assert_eq!(service.delete(&path).await.problem()["code"], "not_found");
+    let listed = service.get("/v1/admin/api-keys").await.json();
+    assert_eq!(listed["data"][0]["revoked_at"], "2026-03-01T12:00:00Z");
+}
+
+#[tokio::test]
+async fn an_api_key_is_shown_once_and_kept_nowhere() {
+    let service = Service::start().await;
+
+    let made = service.post("/v1/admin/api-keys", &json!({"label": "ci", "scopes": ["events:write"]})).await;
+    let listed = service.get("/v1/admin/api-keys").await;
+
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    assert!(!listed.text.contains(&key) && listed.json()["data"][0].get("key").is_none(), "{}", listed.text);
+    assert_eq!(listed.json()["data"][0]["tail"], key[key.len() - 4..]);
+    assert_eq!(listed.json()["data"][0]["label"], "ci");
+    let bytes = service.database_bytes();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(made.json()["tail"].as_str().unwrap()), "the database was not read");
+    assert!(!holds(&key) && !holds(&key["sk_live_".len()..]));
+}
+
+#[tokio::test]
+async fn a_key_is_made_with_scopes_that_exist() {
+    let service = Service::start().await;
+
+    for (wish, pointers) in [
+        (json!({"scopes": []}), vec!["/scopes"]),
+        (json!({"scopes": ["events:write", "events:read"]}), vec!["/scopes/1"]),
+        (json!({"scopes": ["everything"], "label": "x".repeat(101)}), vec!["/label", "/scopes/0"]),
+        (json!({"scopes": "admin"}), vec!["/scopes"]),
+    ] {
+        let answer = service.post("/v1/admin/api-keys", &wish).await;
+
+        assert_eq!(answer.status, 422, "{wish}: {}", answer.text);
+        assert_eq!(answer.pointers(), pointers, "{wish}");
+    }
+}
