@@ -50,7 +50,7 @@ pub enum StoreError {
     #[error("the database cannot be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
     #[error(
-        "{0} is not a database this build knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db"
+        "{0:?} databases are not among those this build knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db"
     )]
     UnknownDatabase(String),
     #[error("cannot create the folder {folder} for the database")]
@@ -108,7 +108,8 @@ impl Reader {
 pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.is_empty() && !path.contains(['?', '#']) => Ok(PathBuf::from(path)),
-        _ => Err(StoreError::UnknownDatabase(url.split('@').next_back().unwrap_or_default().to_owned())),
+        // The rest of the URL may hold a password.
+        _ => Err(StoreError::UnknownDatabase(url.split_once("://").map_or("", |(scheme, _)| scheme).to_owned())),
     }
 }
 

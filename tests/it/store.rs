@@ -161,7 +161,7 @@ async fn a_database_of_another_kind_is_refused_without_its_password() {
     let refused = Store::open("oracle://scott:tiger@db.example.com/signet").await.err();
 
     let words = refused.unwrap().to_string();
-    assert!(words.contains("db.example.com/signet") && words.contains("sqlite://"), "{words}");
+    assert!(words.contains("oracle") && words.contains("sqlite://"), "{words}");
     assert!(!words.contains("tiger"), "{words}");
 }
 
