@@ -247,7 +247,7 @@ async fn server_that_says(answer: &'static str) -> String {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 64 * 1024];
+            let mut request = vec![0; 64 * 1024];
             let _ = stream.read(&mut request).await;
             let _ = stream.write_all(answer.as_bytes()).await;
         }
