@@ -4,6 +4,7 @@
 //! material comes from the operating system through OpenSSL, never from a random number generator of ours. A signing key
 //! signs webhook tokens and nothing else.
 
+mod aws_lc;
 pub mod digest;
 mod jwks;
 mod key_pair;

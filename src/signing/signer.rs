@@ -3,6 +3,7 @@
 use josekit::jwk::Jwk;
 use josekit::jws::{self, JwsHeader, JwsSigner};
 
+use super::aws_lc::AwsLcSigner;
 use super::{MasterKey, Purpose, SealedKey, SigningError};
 use crate::domain::key_ring::Kid;
 use crate::domain::token::Algorithm;
@@ -20,14 +21,14 @@ impl Signer {
     pub fn open(sealed: &SealedKey, master_key: &MasterKey) -> Result<Self, SigningError> {
         let purpose = Purpose::SigningKey { tenant_id: sealed.tenant_id, kid: &sealed.kid };
         let plain = master_key.open(&purpose, &sealed.jwe)?;
-        let unreadable = |_| SigningError::Unreadable(sealed.kid.to_string());
-        let jwk = Jwk::from_bytes(plain.as_slice()).map_err(unreadable)?;
+        let unreadable = || SigningError::Unreadable(sealed.kid.to_string());
+        let jwk = Jwk::from_bytes(plain.as_slice()).map_err(|_| unreadable())?;
         let jws: Box<dyn JwsSigner> = match sealed.algorithm {
-            Algorithm::Es256 => Box::new(jws::ES256.signer_from_jwk(&jwk).map_err(unreadable)?),
-            Algorithm::Es384 => Box::new(jws::ES384.signer_from_jwk(&jwk).map_err(unreadable)?),
-            Algorithm::Rs256 => Box::new(jws::RS256.signer_from_jwk(&jwk).map_err(unreadable)?),
-            Algorithm::Ps256 => Box::new(jws::PS256.signer_from_jwk(&jwk).map_err(unreadable)?),
-            Algorithm::EdDsa => Box::new(jws::EdDSA.signer_from_jwk(&jwk).map_err(unreadable)?),
+            Algorithm::Rs256 => Box::new(jws::RS256.signer_from_jwk(&jwk).map_err(|_| unreadable())?),
+            Algorithm::Ps256 => Box::new(jws::PS256.signer_from_jwk(&jwk).map_err(|_| unreadable())?),
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => {
+                Box::new(AwsLcSigner::open(&jwk, sealed.algorithm).ok_or_else(unreadable)?)
+            }
         };
         let mut header = JwsHeader::new();
         header.set_algorithm(sealed.algorithm.as_str());
