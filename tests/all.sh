@@ -40,6 +40,9 @@ else
   cargo test --locked --lib --bins --tests
 fi
 
+say 'load, briefly: that everything accepted is delivered, not how fast'
+cargo test --locked --bench load -- --seconds 1 closed open
+
 say 'receivers in other languages'
 npm ci --silent --prefix tests/receivers/hanko
 venv=tests/receivers/.venv
