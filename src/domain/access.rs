@@ -77,6 +77,17 @@ fn base62_digit(value: u128) -> char {
     usize::try_from(value).ok().and_then(|at| BASE62.get(at)).map_or('0', |byte| char::from(*byte))
 }
 
+/// The text is no label that a key may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the label is at most {LABEL_CHARS_MAX} characters, none of them a control character")]
+pub struct MalformedLabel;
+
+/// Whether a key may be labelled so.
+pub fn check_label(text: &str) -> Result<(), MalformedLabel> {
+    let fits = text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(MalformedLabel) }
+}
+
 /// One thing that a key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {

@@ -28,11 +28,20 @@ pub enum MalformedEventType {
     EmptySegment,
     #[error("contains {0:?}; only a-z, 0-9 and _ may stand between the dots")]
     ForbiddenCharacter(char),
+    #[error(
+        "contains '*' beside other characters; a name covers all beneath it already, and \"*\" alone covers everything"
+    )]
+    Star,
 }
 
 impl EventType {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is one of Signet's own: nobody else may publish these.
+    pub fn is_reserved(&self) -> bool {
+        self.0.split('.').next() == Some("signet")
     }
 
     /// The names that cover this one, widest first and itself last: `user`, `user.update`, `user.update.email`.
@@ -53,6 +62,9 @@ impl FromStr for EventType {
             return Err(MalformedEventType::TooLong);
         }
         let forbidden = |c: &char| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '.');
+        if text.contains('*') {
+            return Err(MalformedEventType::Star);
+        }
         if let Some(c) = text.chars().find(forbidden) {
             return Err(MalformedEventType::ForbiddenCharacter(c));
         }
@@ -140,7 +152,7 @@ mod tests {
         assert_eq!(refused("user..created"), MalformedEventType::EmptySegment);
         assert_eq!(refused(".user"), MalformedEventType::EmptySegment);
         assert_eq!(refused("User"), MalformedEventType::ForbiddenCharacter('U'));
-        assert_eq!(refused("user.*"), MalformedEventType::ForbiddenCharacter('*'));
+        assert_eq!(refused("user.*"), MalformedEventType::Star);
         assert_eq!(refused(&"a".repeat(129)), MalformedEventType::TooLong);
         assert_eq!(refused("a.b.c.d.e.f.g.h.i"), MalformedEventType::TooDeep);
     }

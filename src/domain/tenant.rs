@@ -30,3 +30,23 @@ impl Tenant {
         if self.is_default { base.to_owned() } else { format!("{base}/{}", self.id) }
     }
 }
+
+/// The text is no name, or no subject, that a tenant may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is 1 to {0} characters, none of them a control character")]
+pub struct MalformedText(usize);
+
+/// Whether a tenant may be called so.
+pub fn check_name(text: &str) -> Result<(), MalformedText> {
+    check(text, NAME_CHARS_MAX)
+}
+
+/// Whether its tokens may have this `sub`.
+pub fn check_subject(text: &str) -> Result<(), MalformedText> {
+    check(text, TOKEN_SUBJECT_CHARS_MAX)
+}
+
+fn check(text: &str, chars_max: usize) -> Result<(), MalformedText> {
+    let fits = (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(MalformedText(chars_max)) }
+}

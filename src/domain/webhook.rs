@@ -30,6 +30,8 @@ pub enum MalformedUrl {
     ForbiddenCharacter,
     #[error("is not an absolute URL with a host, such as https://example.com/webhooks")]
     NotAbsolute,
+    #[error("must begin with https://")]
+    NotHttp,
     #[error("must use https; plain http is accepted only when SIGNET_ALLOW_HTTP is set")]
     NotHttps,
     #[error("must not contain a user name or password; use `audience` or a path that is hard to guess")]
@@ -49,7 +51,7 @@ impl WebhookUrl {
         }
         let lower = text.to_ascii_lowercase();
         if !lower.starts_with("https://") && !lower.starts_with("http://") {
-            return Err(MalformedUrl::NotAbsolute);
+            return Err(if lower.contains("://") { MalformedUrl::NotHttp } else { MalformedUrl::NotAbsolute });
         }
         let url = Url::parse(text).map_err(|_| MalformedUrl::NotAbsolute)?;
         if url.host().is_none() || url.port() == Some(0) {
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(refused("https://exa\tmple.com/"), MalformedUrl::ForbiddenCharacter);
         assert_eq!(refused("https:\\\\example.com"), MalformedUrl::ForbiddenCharacter);
         assert_eq!(refused("https:/example.com"), MalformedUrl::NotAbsolute);
-        assert_eq!(refused("ftp://example.com"), MalformedUrl::NotAbsolute);
+        assert_eq!(refused("ftp://example.com"), MalformedUrl::NotHttp);
         assert_eq!(refused("https://user:pass@example.com"), MalformedUrl::Credentials);
         assert_eq!(refused("https://example.com/#top"), MalformedUrl::Fragment);
         assert_eq!(refused("http://example.com/"), MalformedUrl::NotHttps);

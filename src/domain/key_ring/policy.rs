@@ -41,22 +41,24 @@ pub struct KeyPolicy {
 /// One reason why margins are refused. Spans are in the fault so that the words can say by how much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImpossibleMargin {
-    #[error("the rotation period is {} h; it must lie between {} h (7 days) and {} h (365 days)", hours(.0), hours(&KeyPolicy::PERIOD_MIN), hours(&KeyPolicy::PERIOD_MAX))]
+    #[error("the rotation period is {}; it must lie between {} and {}", spoken(.0), spoken(&KeyPolicy::PERIOD_MIN), spoken(&KeyPolicy::PERIOD_MAX))]
     Period(Duration),
-    #[error("keys would be published {} h before they sign; some receivers keep a JWKS for 24 h, so it must be at least {} h", hours(.0), hours(&KeyPolicy::PUBLISH_AHEAD_MIN))]
+    #[error("keys would be published {} before they sign; some receivers keep a JWKS for 24 h, so it must be at least {}", spoken(.0), spoken(&KeyPolicy::PUBLISH_AHEAD_MIN))]
     PublishAhead(Duration),
-    #[error("keys would be published {} h before they sign but replaced every {} h; publish-ahead must not exceed the period", hours(.publish_ahead), hours(.period))]
+    #[error("keys would be published {} before they sign but replaced every {}; publish-ahead must not exceed the period", spoken(.publish_ahead), spoken(.period))]
     PublishAheadBeyondPeriod { publish_ahead: Duration, period: Duration },
-    #[error("keys would stay published {} h after their last signature; tokens and caches may need them for {} h", hours(.0), hours(&KeyPolicy::grace_min()))]
+    #[error("keys would stay published {} after their last signature; tokens and caches may need them for {}", spoken(.0), spoken(&KeyPolicy::grace_min()))]
     Grace(Duration),
-    #[error("keys would stay published {} h after their last signature with a period of {} h, and the JWKS would grow beyond four keys; grace must not exceed twice the period", hours(.grace), hours(.period))]
+    #[error("keys would stay published {} after their last signature with a period of {}, and the JWKS would grow beyond four keys; grace must not exceed twice the period", spoken(.grace), spoken(.period))]
     GraceBeyondPeriod { grace: Duration, period: Duration },
 }
 
-fn hours(span: &Duration) -> String {
+/// A span as people say it.
+fn spoken(span: &Duration) -> String {
     let hours = span.as_secs_f64() / HOUR.as_secs_f64();
-    let text = format!("{hours:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let (number, unit) = if hours >= 48.0 { (hours / 24.0, "days") } else { (hours, "h") };
+    let text = format!("{number:.2}");
+    format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 impl KeyPolicy {
