@@ -52,8 +52,8 @@ pub(super) async fn read(mut response: reqwest::Response, now: Timestamp, mut de
 /// `Retry-After` as seconds or as a date (RFC 9110 10.2.3); `None` when it is neither.
 fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(u64::from(seconds)));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse::<u32>().unwrap_or(u32::MAX).into()));
     }
     // IMF-fixdate is RFC 2822 with an obsolete zone name.
     let date = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
@@ -78,6 +78,7 @@ mod tests {
         check("Sun, 01 Mar 2026 11:00:00 GMT", Some(0));
         check("-5", None);
         check("soon", None);
-        check("99999999999", None);
+        check("99999999999", Some(u32::MAX.into()));
+        check("", None);
     }
 }

@@ -135,7 +135,7 @@ impl Engine {
         }
         tenants::touch_keys(tx.conn(), tenant_id).await?;
         tx.commit().await?;
-        tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, "a key was revoked");
+        tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, "a key was revoked");
         self.follow_up(tenant_id).await;
         Ok(successor)
     }

@@ -3,7 +3,7 @@
 //! A record is sealed as a JWE (`dir`, A256GCM) whose protected header names the master key and what the record is for.
 //! GCM authenticates that header, so a record moved to another tenant, key or webhook does not open.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,11 @@ impl MasterKey {
     pub fn create(path: &Path) -> Result<Self, MasterKeyError> {
         let file_error = |source| MasterKeyError::File { path: path.to_owned(), source };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(file_error)?;
+            let mut builder = DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(folder).map_err(file_error)?;
         }
         let bytes = u8::try_from(KEY_BYTES).map_err(|_| MasterKeyError::Malformed)?;
         let jwk = Jwk::generate_oct_key(bytes).map_err(|_| MasterKeyError::Malformed)?;

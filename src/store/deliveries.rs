@@ -194,10 +194,12 @@ fn delivery(row: &SqliteRow) -> Result<Delivery> {
     let record = Record::new("deliveries", row);
     let at = record.instant("at")?;
     let last_attempt_at = record.instant_or_null("started_at")?;
-    let state = match record.text_or_null("ending")? {
-        Some(_) => DeliveryState::Ended { ending: record.word("ending", Ending::parse)?, at },
-        None if last_attempt_at.is_some() => DeliveryState::Failed { due_at: at },
-        None => DeliveryState::Pending { due_at: at },
+    let last_outcome = if last_attempt_at.is_some() { Some(outcome(&record)?) } else { None };
+    let state = match (record.text_or_null("ending")?, &last_outcome) {
+        (Some(_), _) => DeliveryState::Ended { ending: record.word("ending", Ending::parse)?, at },
+        (None, Some(last)) if !last.is_acknowledged() => DeliveryState::Failed { due_at: at },
+        // Never tried, or acknowledged and asked for again.
+        (None, _) => DeliveryState::Pending { due_at: at },
     };
     Ok(Delivery {
         key: DeliveryKey {
@@ -208,7 +210,7 @@ fn delivery(row: &SqliteRow) -> Result<Delivery> {
         state,
         attempts: record.count("attempts")?,
         last_attempt_at,
-        last_outcome: if last_attempt_at.is_some() { Some(outcome(&record)?) } else { None },
+        last_outcome,
     })
 }
 

@@ -50,9 +50,11 @@ pub enum StoreError {
     #[error("the database cannot be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
     #[error(
-        "{0:?} databases are not among those this build knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db"
+        "{0:?} databases are not among those this build knows; set SIGNET_DATABASE_URL to sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db"
     )]
     UnknownDatabase(String),
+    #[error("the file {path} cannot be written")]
+    File { path: PathBuf, source: std::io::Error },
     #[error("cannot create the folder {folder} for the database")]
     Folder { folder: PathBuf, source: std::io::Error },
 }
@@ -118,6 +120,7 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self> {
         let path = sqlite_path(url)?;
         create_folder_of(&path)?;
+        create_private(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -157,11 +160,12 @@ impl Store {
         Ok(Reader(self.readers.begin().await?))
     }
 
-    /// Whether the database can be read and written at this moment.
+    /// Whether the database can be read and written at this moment. A full disk shows only when something is written.
     pub async fn check(&self) -> Result<()> {
         sqlx::query("select 1").execute(self.read().await?.conn()).await?;
-        drop(self.write().await?);
-        Ok(())
+        let mut tx = self.write().await?;
+        settings::put(tx.conn(), settings::READINESS, "written").await?;
+        tx.commit().await
     }
 
     /// Folds the write-ahead log back and closes every connection.
@@ -169,6 +173,15 @@ impl Store {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Makes the database file for its owner alone, unless it is there. SQLite gives its other files the same permissions.
+fn create_private(path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
 /// Makes the folder that a database file lies in, unless it is there.
