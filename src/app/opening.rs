@@ -39,7 +39,7 @@ pub(super) async fn for_command(config: &Config, clock: Clock) -> Result<Opened>
 pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> Result<Opened> {
     let store = Store::open(&config.database_url)
         .await
-        .with_context(|| format!("the database {} cannot be used", config.database_url))?;
+        .with_context(|| format!("the database {} cannot be used", config.shown_database()))?;
     let (master_key, made_master_key) = master_key(config, &store).await?;
     let terms = Terms {
         public_url,
@@ -68,9 +68,13 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
                 "the master key {} is missing, and the database {} holds keys that only it opens. Put it back from \
                  your backup, or name its place with SIGNET_MASTER_KEY_FILE; a new one would open nothing, so none is made",
                 path.display(),
-                config.database_url
+                config.shown_database()
             ),
-            Err(error) => return Err(error).context("the master key cannot be used"),
+            Err(error) => {
+                let advice = "put it back from your backup, or name its place with SIGNET_MASTER_KEY_FILE";
+                return Err(error)
+                    .with_context(|| format!("the master key {} cannot be used; {advice}", path.display()));
+            }
         },
     };
     match check {
@@ -81,7 +85,7 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
             bail!(
                 "the master key in {origin} is not the one that sealed the keys in {}. Put the right one in its place, or \
                  name the database that belongs to this key with SIGNET_DATABASE_URL",
-                config.database_url
+                config.shown_database()
             );
         }
         None => settings::put(tx.conn(), settings::MASTER_KEY_CHECK, &key.seal(&Purpose::Check, CHECK)?).await?,
@@ -95,12 +99,16 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
 pub(super) fn lock_database(config: &Config) -> Result<File> {
     let path = store::sqlite_path(&config.database_url)?.with_added_extension("lock");
     store::create_folder_of(&path)?;
-    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => bail!(
             "another server works on {}. Stop it first, or give this one a database of its own with SIGNET_DATABASE_URL",
-            config.database_url
+            config.shown_database()
         ),
         Err(std::fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("{} cannot be locked", path.display()))

@@ -96,10 +96,11 @@ impl Server {
         banner::print(&Banner {
             url: &self.url,
             jwks_uri: &jwks_uri,
-            database_url: &config.database_url,
+            database_url: &config.shown_database(),
             made_master_key: self.made_master_key.as_ref().map(|path| path.display().to_string()),
             made_api_key: self.made_api_key.as_ref().map(ApiKeySecret::reveal),
             has_admin_key: config.admin_key.is_some(),
+            warns_of_issuer: config.listen.ip().is_unspecified() && config.public_url.is_none(),
             warns_of_loopback: is_local && opening::example_url(config).starts_with("https"),
             example_url: opening::example_url(config),
         });

@@ -4,6 +4,7 @@
 //! wrong is said at once.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::domain::key_ring::{KeyPolicy, Margins};
+use crate::domain::key_ring::{ImpossibleMargin, KeyPolicy, Margins};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::PlainHttp;
 
@@ -116,6 +117,16 @@ pub struct Config {
     pub key_policy: KeyPolicy,
 }
 
+impl Config {
+    /// The database's URL for people to read: without what may be a password.
+    pub fn shown_database(&self) -> String {
+        match (self.database_url.split_once("://"), self.database_url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+            _ => self.database_url.clone(),
+        }
+    }
+}
+
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<String>);
@@ -141,6 +152,10 @@ pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Config, Faults> {
             Err(error) => return Err(Faults(vec![format!("{FILE_STANDARD} cannot be read: {error}")])),
         },
     };
+    let is_garbled = |setting: &&Setting| matches!(std::env::var(setting.variable), Err(VarError::NotUnicode(_)));
+    if let Some(setting) = SETTINGS.iter().find(is_garbled) {
+        return Err(Faults(vec![format!("{} is not UTF-8", setting.variable)]));
+    }
     let name = file.unwrap_or(Path::new(FILE_STANDARD));
     parse(flags, |variable| std::env::var(variable).ok(), &name.display().to_string(), &text)
 }
@@ -218,7 +233,7 @@ impl Given {
             text.parse::<SocketAddr>()
                 .map_err(|_| format!("{text:?} is not an address and a port, such as 127.0.0.1:8080"))
         });
-        let database_url = self.read("database_url", |text| Ok(text.to_owned()));
+        let database_url = self.read("database_url", database_url);
         let public_url = self.read("public_url", public_url);
         let master_key_file = self.read("master_key_file", |text| Ok(PathBuf::from(text)));
         let master_key = self.read("master_key", |text| Ok(some(text).map(|text| Secret::new(text.to_owned()))));
@@ -251,14 +266,37 @@ impl Given {
         let period = self.read("key_period", span);
         let publish_ahead = self.read("key_publish_ahead", span);
         let grace = self.read("key_grace", span);
-        let margins = Margins { period: period?, publish_ahead: publish_ahead?, grace: grace? };
+        // What could not be read is taken as usual, so that the others are judged all the same.
+        let usual = Margins::STANDARD;
+        let margins = Margins {
+            period: period.unwrap_or(usual.period),
+            publish_ahead: publish_ahead.unwrap_or(usual.publish_ahead),
+            grace: grace.unwrap_or(usual.grace),
+        };
         match KeyPolicy::new(margins) {
             Ok(policy) => Some(policy),
             Err(faults) => {
-                self.faults.extend(faults.into_iter().map(|fault| format!("SIGNET_KEY_…: {fault}")));
+                self.faults.extend(faults.into_iter().map(|fault| format!("{}: {fault}", variable_of(&fault))));
                 None
             }
         }
+    }
+}
+
+fn variable_of(fault: &ImpossibleMargin) -> &'static str {
+    match fault {
+        ImpossibleMargin::Period(_) => "SIGNET_KEY_PERIOD",
+        ImpossibleMargin::PublishAhead(_) | ImpossibleMargin::PublishAheadBeyondPeriod { .. } => {
+            "SIGNET_KEY_PUBLISH_AHEAD"
+        }
+        ImpossibleMargin::Grace(_) | ImpossibleMargin::GraceBeyondPeriod { .. } => "SIGNET_KEY_GRACE",
+    }
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(text.to_owned()),
+        _ => Err("is not a database this build knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db".to_owned()),
     }
 }
 
@@ -285,12 +323,17 @@ fn span(text: &str) -> Result<Duration, String> {
 fn public_url(text: &str) -> Result<Option<String>, String> {
     let Some(text) = some(text) else { return Ok(None) };
     let usable = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
     });
     match usable {
         Some(_) => Ok(Some(text.trim_end_matches('/').to_owned())),
         None => Err(format!(
-            "{text:?} is not an http or https URL without query and fragment, such as https://hooks.example.com"
+            "{text:?} is not an http or https URL without user, query and fragment, such as https://hooks.example.com"
         )),
     }
 }
@@ -324,60 +367,4 @@ fn plain_http(text: &str) -> Result<PlainHttp, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(environment: &[(&str, &str)], file: &str) -> Result<Config, Faults> {
-        let variable =
-            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        parse(&Flags::new(), variable, "signet.toml", file)
-    }
-
-    #[test]
-    fn nothing_given_is_a_whole_configuration() {
-        let config = with(&[], "").unwrap();
-
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.plain_http, PlainHttp::Refused);
-        assert_eq!(config.key_policy, KeyPolicy::standard());
-    }
-
-    #[test]
-    fn flags_win_over_the_environment_and_that_over_the_file() {
-        let file = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\negress_allow = [\"10.0.0.0/8\", \"::1\"]";
-        let flags = Flags::from([("listen", "127.0.0.1:3".to_owned())]);
-        let environment = |name: &str| (name == "SIGNET_LISTEN").then(|| "127.0.0.1:2".to_owned());
-
-        let both = parse(&flags, environment, "signet.toml", file).unwrap();
-        let without_flags = parse(&Flags::new(), environment, "signet.toml", file).unwrap();
-
-        assert_eq!(both.listen.port(), 3);
-        assert_eq!(without_flags.listen.port(), 2);
-        assert_eq!(both.log, "debug");
-        assert_eq!(both.egress_allow.len(), 2);
-    }
-
-    #[test]
-    fn every_fault_is_reported_at_once_with_its_origin() {
-        let environment =
-            [("SIGNET_LISTEN", "8080"), ("SIGNET_ADMIN_KEY", "short"), ("SIGNET_KEY_PUBLISH_AHEAD", "1h")];
-
-        let Faults(faults) = with(&environment, "lisen = \"x\"\nallow_http = \"maybe\"").unwrap_err();
-
-        assert_eq!(faults.len(), 5);
-        assert_eq!(faults[0], "signet.toml: `lisen` is not a setting");
-        assert!(faults[1].starts_with("SIGNET_LISTEN: \"8080\" is not an address and a port"));
-        assert!(faults[2].starts_with("SIGNET_ADMIN_KEY: has fewer than 32 characters"));
-        assert!(faults[3].starts_with("`allow_http` in signet.toml: \"maybe\" is neither"));
-        assert!(faults[4].contains("at least 25 h"));
-    }
-
-    #[test]
-    fn secrets_do_not_show_in_debug_output() {
-        let key = "0123456789abcdef0123456789abcdef";
-
-        let config = with(&[("SIGNET_ADMIN_KEY", key)], "").unwrap();
-
-        assert!(!format!("{config:?}").contains(key));
-    }
-}
+mod tests;

@@ -1,0 +1,77 @@
+//! Where values come from, and how all that is wrong with them is said at once.
+
+use super::*;
+
+fn with(environment: &[(&str, &str)], file: &str) -> Result<Config, Faults> {
+    let variable = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    parse(&Flags::new(), variable, "signet.toml", file)
+}
+
+#[test]
+fn nothing_given_is_a_whole_configuration() {
+    let config = with(&[], "").unwrap();
+
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.plain_http, PlainHttp::Refused);
+    assert_eq!(config.key_policy, KeyPolicy::standard());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\negress_allow = [\"10.0.0.0/8\", \"::1\"]";
+    let flags = Flags::from([("listen", "127.0.0.1:3".to_owned())]);
+    let environment = |name: &str| (name == "SIGNET_LISTEN").then(|| "127.0.0.1:2".to_owned());
+
+    let both = parse(&flags, environment, "signet.toml", file).unwrap();
+    let without_flags = parse(&Flags::new(), environment, "signet.toml", file).unwrap();
+
+    assert_eq!(both.listen.port(), 3);
+    assert_eq!(without_flags.listen.port(), 2);
+    assert_eq!(both.log, "debug");
+    assert_eq!(both.egress_allow.len(), 2);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_origin() {
+    let environment = [("SIGNET_LISTEN", "8080"), ("SIGNET_ADMIN_KEY", "short"), ("SIGNET_KEY_PUBLISH_AHEAD", "1h")];
+
+    let Faults(faults) = with(&environment, "lisen = \"x\"\nallow_http = \"maybe\"").unwrap_err();
+
+    assert_eq!(faults.len(), 5);
+    assert_eq!(faults[0], "signet.toml: `lisen` is not a setting");
+    assert!(faults[1].starts_with("SIGNET_LISTEN: \"8080\" is not an address and a port"));
+    assert!(faults[2].starts_with("SIGNET_ADMIN_KEY: has fewer than 32 characters"));
+    assert!(faults[3].starts_with("`allow_http` in signet.toml: \"maybe\" is neither"));
+    assert!(faults[4].contains("at least 25 h"));
+}
+
+#[test]
+fn a_margin_is_named_by_its_setting_and_judged_beside_one_that_cannot_be_read() {
+    let environment = [("SIGNET_KEY_PERIOD", "1d"), ("SIGNET_KEY_GRACE", "soon")];
+
+    let Faults(faults) = with(&environment, "").unwrap_err();
+
+    assert!(faults[0].starts_with("SIGNET_KEY_GRACE: \"soon\" is not a span"), "{faults:?}");
+    assert!(
+        faults.iter().any(|fault| fault.starts_with("SIGNET_KEY_PERIOD: the rotation period is 24 h")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn a_database_is_shown_without_its_password() {
+    let Faults(faults) =
+        with(&[("SIGNET_DATABASE_URL", "postgres://scott:tiger@db.example.com/signet")], "").unwrap_err();
+
+    assert!(faults[0].starts_with("SIGNET_DATABASE_URL: is not a database this build knows"), "{faults:?}");
+    assert!(!faults[0].contains("tiger"));
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let key = "0123456789abcdef0123456789abcdef";
+
+    let config = with(&[("SIGNET_ADMIN_KEY", key)], "").unwrap();
+
+    assert!(!format!("{config:?}").contains(key));
+}
