@@ -3,9 +3,9 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use super::Api;
@@ -77,18 +77,34 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
 
 /// Reads a body, or says which member is wrong and how.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if !is_object(bytes) && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return Err(Problem::invalid_one("", "must be a JSON object: {…}"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader);
     let value = parsed.map_err(|error| {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
         match inner.classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![Fault { pointer, detail: words(&inner) }]),
+            serde_json::error::Category::Data => Problem::invalid(vec![fault(pointer, words(&inner))]),
             _ => Problem::malformed(format!("the body is not JSON: {inner}")),
         }
     })?;
     reader.end().map_err(|error| Problem::malformed(format!("the body goes on after its JSON value: {error}")))?;
     Ok(value)
+}
+
+/// Whether JSON text is an object, by its first character. The parser would also take a list for one, member by member.
+pub(super) fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// The parser's words, pointing at the member they are about.
+fn fault(pointer: String, words: String) -> Fault {
+    match words.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(name) => Fault { pointer: format!("{pointer}/{name}"), detail: "is required".to_owned() },
+        None => Fault { pointer, detail: words },
+    }
 }
 
 /// A path as a JSON pointer (RFC 6901).
@@ -116,14 +132,15 @@ pub(super) fn words(error: &serde_json::Error) -> String {
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    let is_plain = headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
+    is_plain && media_type.eq_ignore_ascii_case("application/json")
 }
 
 fn unread(rejection: BytesRejection) -> Problem {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::too_large("the body is larger than this route takes; an event's `data` may have 256 KiB")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
+            "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, else 64 KiB",
+        ),
         _ => Problem::malformed("the body could not be read to its end"),
     }
 }

@@ -73,7 +73,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 /// The tenant that is named, or the caller's own, or the default one. One that the caller may not see is answered like
 /// one that does not exist.
 fn tenant(parts: &Parts, engine: &Api, caller: &Caller) -> Result<TenantId, Problem> {
-    let unknown = || Problem::not_found("tenant; check X-Tenant-ID");
+    let unknown = || Problem::unknown_tenant();
     let named = match parts.headers.get(TENANT_ID) {
         None => None,
         Some(value) => {

@@ -64,6 +64,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("this tenant has no such {what}"))
     }
 
+    pub(super) fn unknown_tenant() -> Self {
+        let detail = "X-Tenant-ID names no tenant that this API key reaches";
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+    }
+
     pub(super) fn unauthenticated() -> Self {
         let detail = "send an API key that is not revoked as `Authorization: Bearer sk_live_…`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "API key required", detail)
@@ -80,7 +85,7 @@ impl Problem {
     }
 
     pub(super) fn unsupported_media_type() -> Self {
-        let detail = "send the body as JSON with `Content-Type: application/json`";
+        let detail = "send the body as JSON, uncompressed, with `Content-Type: application/json`";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Not JSON", detail)
     }
 
@@ -94,7 +99,11 @@ impl Problem {
 
     /// One or more members of the request are not acceptable; every one is named.
     pub(super) fn invalid(faults: Vec<Fault>) -> Self {
-        let first = faults.first().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).unwrap_or_default();
+        let first = faults.first().map(|fault| match fault.pointer.as_str() {
+            "" => format!("the body {}", fault.detail),
+            pointer => format!("{pointer}: {}", fault.detail),
+        });
+        let first = first.unwrap_or_default();
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", first);
         Self { faults, ..problem }
     }
@@ -202,6 +211,7 @@ impl From<StoreError> for Problem {
             StoreError::Corrupt { .. }
             | StoreError::Migration(_)
             | StoreError::UnknownDatabase(_)
+            | StoreError::File { .. }
             | StoreError::Folder { .. } => Self::internal().because(&error),
         }
     }

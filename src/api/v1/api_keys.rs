@@ -11,7 +11,7 @@ use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
 use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
-use crate::domain::access::{ApiKey, LABEL_CHARS_MAX, Scope};
+use crate::domain::access::{self, ApiKey, Scope};
 use crate::domain::id::ApiKeyId;
 use crate::engine::access::NewApiKey;
 use crate::store::api_keys;
@@ -59,18 +59,16 @@ pub(super) struct CreateApiKey {
 
 pub(super) async fn create(
     State(engine): State<Api>,
-    access: Access<Admin>,
+    asker: Access<Admin>,
     Json(body): Json<CreateApiKey>,
 ) -> Result<Response, Problem> {
-    let tenant_id = if body.instance_wide { None } else { Some(access.tenant_id) };
+    let tenant_id = if body.instance_wide { None } else { Some(asker.tenant_id) };
     if body.instance_wide {
-        access.instance_wide()?;
+        asker.instance_wide()?;
     }
     let mut faults = Faults::default();
     let label = body.label.unwrap_or_default();
-    if label.chars().count() > LABEL_CHARS_MAX || label.contains('\0') {
-        faults.add("/label", format!("is at most {LABEL_CHARS_MAX} characters"));
-    }
+    faults.take("/label", access::check_label(&label));
     let scopes = scopes(&body.scopes, &mut faults);
     faults.none()?;
     let (key, secret) = engine.create_api_key(NewApiKey { tenant_id, label, scopes }).await?;

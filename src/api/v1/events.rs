@@ -139,8 +139,8 @@ fn marked(replayed: bool, mut response: Response) -> Response {
 /// Reads one event. The quick parser does the work; the one that can name a member runs when something is wrong.
 fn event(bytes: &[u8]) -> Result<NewEvent, Problem> {
     let body: PublishEvent = match serde_json::from_slice(bytes) {
-        Ok(body) => body,
-        Err(_) => body::parse(bytes)?,
+        Ok(body) if body::is_object(bytes) => body,
+        _ => body::parse(bytes)?,
     };
     if body.data.get().len() > PAYLOAD_BYTES_MAX {
         let size = body.data.get().len();
@@ -148,6 +148,9 @@ fn event(bytes: &[u8]) -> Result<NewEvent, Problem> {
     }
     let mut faults = Faults::default();
     let event_type = faults.take("/type", body.r#type.parse::<EventType>());
+    if event_type.as_ref().is_some_and(EventType::is_reserved) {
+        faults.add("/type", "begins with signet, which is kept for what Signet itself has to tell");
+    }
     let occurred_at = body.occurred_at.and_then(|at| faults.take("/occurred_at", Timestamp::parse_rfc3339(&at)));
     faults.take("/data", payload::check(body.data.get()).map_err(|error| words(&error)));
     faults.none()?;
@@ -158,7 +161,11 @@ fn event(bytes: &[u8]) -> Result<NewEvent, Problem> {
 
 /// The caller's name for the request, bare or as a structured-field string, each route with names of its own.
 fn idempotency(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid_one("Idempotency-Key", "stands there more than once"));
+    }
     let text = value.to_str().unwrap_or_default();
     let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {

@@ -11,7 +11,7 @@ use crate::api::caller::{Access, Admin};
 use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::id::TenantId;
-use crate::domain::tenant::{NAME_CHARS_MAX, TOKEN_SUBJECT_CHARS_MAX, Tenant};
+use crate::domain::tenant::{self, Tenant};
 use crate::domain::token::{Algorithm, TokenTtl};
 use crate::engine::tenants::NewTenant;
 use crate::store::tenants;
@@ -59,12 +59,9 @@ impl CreateTenant {
     fn wish(self) -> Result<NewTenant, Problem> {
         let mut faults = Faults::default();
         let standard = NewTenant::named(&self.name);
-        let text = |text: &str, max: usize| (1..=max).contains(&text.chars().count()) && !text.contains('\0');
-        if !text(&self.name, NAME_CHARS_MAX) {
-            faults.add("/name", format!("is 1 to {NAME_CHARS_MAX} characters"));
-        }
-        if self.token_subject.as_deref().is_some_and(|subject| !text(subject, TOKEN_SUBJECT_CHARS_MAX)) {
-            faults.add("/token_subject", format!("is 1 to {TOKEN_SUBJECT_CHARS_MAX} characters"));
+        faults.take("/name", tenant::check_name(&self.name));
+        if let Some(subject) = &self.token_subject {
+            faults.take("/token_subject", tenant::check_subject(subject));
         }
         let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
         let algorithm = self.algorithm.and_then(|name| {

@@ -270,7 +270,7 @@ fn subscriptions(names: &[String], faults: &mut Faults) -> Vec<Subscription> {
 
 fn description(text: String, faults: &mut Faults) -> Option<String> {
     let fits = text.chars().count() <= DESCRIPTION_CHARS_MAX && !text.contains('\0');
-    let wanted = format!("is at most {DESCRIPTION_CHARS_MAX} characters of text");
+    let wanted = format!("is at most {DESCRIPTION_CHARS_MAX} characters, none of them U+0000");
     faults.take("/description", fits.then_some(text).ok_or(wanted))
 }
 
