@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
-use crate::domain::access::Scope;
+use crate::domain::access::{self, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::key_ring::{KeyState, Kid, Step};
+use crate::domain::tenant;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Algorithm, TokenTtl};
 use crate::engine::Engine;
@@ -31,6 +32,8 @@ pub enum KeysAction {
     },
     /// Take a key out of the JWKS at once
     Revoke {
+        /// A kid may begin with a dash
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Why, for the record
         #[arg(long, default_value = "")]
@@ -47,8 +50,8 @@ pub enum ApiKeyAction {
         /// Bind it to this tenant; without one it reaches every tenant
         #[arg(long, value_name = "TENANT_ID")]
         tenant: Option<String>,
-        /// What it may do; may be repeated
-        #[arg(long = "scope", value_name = "SCOPE", default_value = "admin")]
+        /// What it may do, such as events:write or admin; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<String>,
         /// What it is for
         #[arg(long, default_value = "")]
@@ -89,12 +92,12 @@ pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -
         KeysAction::Plan => plan(engine, tenant_id),
         KeysAction::Rotate { force } => {
             let kid = engine.rotate(tenant_id, if force { Haste::Forced } else { Haste::WhenSafe }).await?;
-            println!("{kid} signs from now on; a running server follows within seconds");
+            say!("{kid} signs from now on; a running server follows within seconds");
             Ok(())
         }
         KeysAction::Revoke { kid, reason } => {
             engine.revoke_key(tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
-            println!("{kid} is revoked and no longer published; a running server follows within seconds");
+            say!("{kid} is revoked and no longer published; a running server follows within seconds");
             Ok(())
         }
     }
@@ -102,16 +105,16 @@ pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -
 
 fn list_keys(engine: &Engine, tenant_id: TenantId) -> Result<()> {
     let keys = engine.keys_of(tenant_id).context("there is no such tenant")?;
-    println!("{:<43}  {:<9}  {:<8}  published", "kid", "algorithm", "state");
+    say!("{:<43}  {:<9}  {:<8}  published", "kid", "algorithm", "state");
     for key in keys.ring.keys() {
         let since = match key.state {
-            KeyState::Active { activated_at } => format!(", signs since {activated_at}"),
-            KeyState::Retiring { retired_at } => format!(", last signature {retired_at}"),
-            KeyState::Revoked { revoked_at } => format!(", revoked {revoked_at}"),
+            KeyState::Active { activated_at } => format!(", signs since {}", whole_seconds(activated_at)),
+            KeyState::Retiring { retired_at } => format!(", last signature {}", whole_seconds(retired_at)),
+            KeyState::Revoked { revoked_at } => format!(", revoked {}", whole_seconds(revoked_at)),
             KeyState::Pending | KeyState::Archived => String::new(),
         };
         let (kid, algorithm, state) = (&key.kid, key.algorithm.as_str(), key.state.as_str());
-        println!("{:<43}  {algorithm:<9}  {state:<8}  {}{since}", kid.as_str(), key.published_at);
+        say!("{:<43}  {algorithm:<9}  {state:<8}  {}{since}", kid.as_str(), whole_seconds(key.published_at));
     }
     Ok(())
 }
@@ -119,7 +122,9 @@ fn list_keys(engine: &Engine, tenant_id: TenantId) -> Result<()> {
 fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
     let keys = engine.keys_of(tenant_id).context("there is no such tenant")?;
     let entries = keys.ring.plan(&engine.terms.key_policy, engine.clock.now(), PLAN_ENTRIES);
-    entries.iter().for_each(|(at, step)| println!("{}  {}", whole_seconds(*at), words(step)));
+    for (at, step) in &entries {
+        say!("{}  {}", whole_seconds(*at), words(step));
+    }
     Ok(())
 }
 
@@ -146,17 +151,18 @@ pub async fn api_key(engine: &Engine, action: ApiKeyAction) -> Result<()> {
             if tenant_id.is_some_and(|id| engine.keys_of(id).is_none()) {
                 bail!("there is no such tenant");
             }
+            access::check_label(&label)?;
             let wish = NewApiKey { tenant_id, label, scopes: parse_scopes(&scopes)? };
             let (key, secret) = engine.create_api_key(wish).await?;
-            println!("{}", secret.reveal());
-            eprintln!("{} is shown this once; it is kept only as a digest", key.id);
+            say!("{}", secret.reveal());
+            note!("{} is shown this once; it is kept only as a digest", key.id);
         }
         ApiKeyAction::List => list_api_keys(engine).await?,
         ApiKeyAction::Revoke { id } => {
             if !engine.revoke_api_key(id.parse::<ApiKeyId>()?, None).await? {
                 bail!("there is no such API key, or it is revoked already");
             }
-            println!("{id} is revoked; a running server refuses it within seconds");
+            say!("{id} is revoked; a running server refuses it within seconds");
         }
     }
     Ok(())
@@ -171,14 +177,14 @@ fn parse_scopes(names: &[String]) -> Result<Vec<Scope>> {
 async fn list_api_keys(engine: &Engine) -> Result<()> {
     let mut reader = engine.store.read().await?;
     let mut after = None;
-    println!("{:<30}  {:<4}  {:<30}  {:<8}  scopes", "id", "ends", "tenant", "state");
+    say!("{:<30}  {:<4}  {:<30}  {:<8}  scopes", "id", "tail", "tenant", "state");
     loop {
         let keys = api_keys::list(reader.conn(), None, after, ROWS).await?;
         for key in &keys {
             let tenant = key.tenant_id.map_or_else(|| "every".to_owned(), |id| id.to_string());
             let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
             let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-            println!("{:<30}  {:<4}  {tenant:<30}  {state:<8}  {}  {}", key.id, key.tail, scopes.join(" "), key.label);
+            say!("{:<30}  {:<4}  {tenant:<30}  {state:<8}  {}  {}", key.id, key.tail, scopes.join(" "), key.label);
         }
         let Some(last) = keys.last() else { return Ok(()) };
         after = Some(last.id);
@@ -192,8 +198,10 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
             let algorithm =
                 Algorithm::parse(&algorithm).with_context(|| format!("{algorithm:?} is none of: {known}"))?;
             let token_ttl = TokenTtl::from_seconds(token_ttl)?;
+            tenant::check_name(&name).context("the name")?;
+            token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
             let tenant = engine.create_tenant(NewTenant { name, algorithm, token_subject, token_ttl }).await?;
-            println!("{}", tenant.id);
+            say!("{}", tenant.id);
             Ok(())
         }
         TenantAction::List => list_tenants(engine).await,
@@ -207,7 +215,7 @@ async fn list_tenants(engine: &Engine) -> Result<()> {
         let page = tenants::list(reader.conn(), after, ROWS).await?;
         for tenant in &page {
             let mark = if tenant.is_default { "  (default)" } else { "" };
-            println!("{}  {:<5}  {}{mark}", tenant.id, tenant.algorithm.as_str(), tenant.name);
+            say!("{}  {:<5}  {}{mark}", tenant.id, tenant.algorithm.as_str(), tenant.name);
         }
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);

@@ -2,6 +2,14 @@
 
 use anstyle::{AnsiColor, Style};
 
+/// A full disk behind the output must not keep a server from serving.
+macro_rules! note_out {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(anstream::stdout(), $($text)*);
+    }};
+}
+
 const BOLD: Style = Style::new().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 
@@ -16,6 +24,8 @@ pub struct Banner<'a> {
     pub made_api_key: Option<&'a str>,
     pub has_admin_key: bool,
     pub warns_of_loopback: bool,
+    /// Set when the issuer is an address that no receiver can reach.
+    pub warns_of_issuer: bool,
     /// A callback URL that these settings accept.
     pub example_url: &'a str,
 }
@@ -23,43 +33,48 @@ pub struct Banner<'a> {
 /// Prints the banner; without colours when nobody looks.
 pub fn print(banner: &Banner<'_>) {
     let Banner { url, jwks_uri, database_url, .. } = banner;
-    anstream::println!("{BOLD}Signet {} listens on {url}{BOLD:#}", env!("CARGO_PKG_VERSION"));
-    anstream::println!();
-    anstream::println!("  JWKS        {jwks_uri}");
-    anstream::println!("  database    {database_url}");
+    note_out!("{BOLD}Signet {} listens on {url}{BOLD:#}", env!("CARGO_PKG_VERSION"));
+    note_out!("");
+    note_out!("  JWKS        {jwks_uri}");
+    note_out!("  database    {database_url}");
     if let Some(path) = &banner.made_master_key {
-        anstream::println!("  master key  {path}, made now; back it up, without it the database's keys are lost");
+        note_out!("  master key  {path}, made now; back it up, without it the database's keys are lost");
     }
     let key = match (banner.made_api_key, banner.has_admin_key) {
         (Some(key), _) => {
-            anstream::println!("  API key     {BOLD}{key}{BOLD:#}  (shown this once)");
+            note_out!("  API key     {BOLD}{key}{BOLD:#}  (shown this once)");
             key
         }
         (None, true) => {
-            anstream::println!("  API key     the one in SIGNET_ADMIN_KEY");
+            note_out!("  API key     the one in SIGNET_ADMIN_KEY");
             "$SIGNET_ADMIN_KEY"
         }
         (None, false) => {
-            anstream::println!("  API key     shown at the first start; `signet api-key new` makes another");
+            note_out!("  API key     shown at the first start; `signet api-key new` makes another");
             "$SIGNET_API_KEY"
         }
     };
-    anstream::println!();
-    anstream::println!("Register a webhook, then send it an event:");
-    anstream::println!();
+    note_out!("");
+    note_out!("Register a webhook, then send it an event:");
+    note_out!("");
     print_curl(url, "webhooks", key, &format!(r#"{{"url": "{}", "events": ["user"]}}"#, banner.example_url));
     print_curl(url, "events", key, r#"{"type": "user.created", "data": {"id": 42}}"#);
+    if banner.warns_of_issuer {
+        note_out!(
+            "{WARNING}Tokens name {url} as their issuer, which no receiver can reach: set SIGNET_PUBLIC_URL to the URL that receivers use.{WARNING:#}"
+        );
+    }
     if banner.warns_of_loopback {
-        anstream::println!(
+        note_out!(
             "{WARNING}Receivers on this machine are not reached: set SIGNET_EGRESS_ALLOW=127.0.0.0/8 and SIGNET_ALLOW_HTTP=true for them.{WARNING:#}"
         );
     }
 }
 
 fn print_curl(url: &str, route: &str, key: &str, json: &str) {
-    anstream::println!("  curl {url}/v1/{route} \\");
-    anstream::println!("    -H \"Authorization: Bearer {key}\" \\");
-    anstream::println!("    -H 'Content-Type: application/json' \\");
-    anstream::println!("    -d '{json}'");
-    anstream::println!();
+    note_out!("  curl {url}/v1/{route} \\");
+    note_out!("    -H \"Authorization: Bearer {key}\" \\");
+    note_out!("    -H 'Content-Type: application/json' \\");
+    note_out!("    -d '{json}'");
+    note_out!("");
 }

@@ -1,10 +1,27 @@
 //! What is commanded. Parses words, calls the engine, prints; decides nothing.
 
+/// Prints a line of an answer. Whoever asked is told when it cannot be written.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(anstream::stdout(), $($text)*)?;
+    }};
+}
+
+/// Prints a remark beside the answer. Nobody depends on it.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(anstream::stderr(), $($text)*);
+    }};
+}
+
 pub mod admin;
 pub mod banner;
 pub mod demo;
 pub mod remote;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -79,9 +96,20 @@ pub fn parse() -> Invocation {
     Invocation { flags: flags(&matches), command: cli.command.unwrap_or(Command::Serve), config_file: cli.config_file }
 }
 
-/// Says why a command failed.
-pub fn complain(error: &anyhow::Error) {
-    anstream::eprintln!("signet: {error:#}");
+/// Says that the database is up to date.
+pub fn say_migrated(database: &str) -> anyhow::Result<()> {
+    say!("{database} is up to date");
+    Ok(())
+}
+
+/// Says why a command failed; answers whether it did. Who closes the pipe has read enough: that is no failure.
+pub fn complain(error: &anyhow::Error) -> bool {
+    let has_read_enough = |cause: &std::io::Error| cause.kind() == ErrorKind::BrokenPipe;
+    if error.downcast_ref::<std::io::Error>().is_some_and(has_read_enough) {
+        return false;
+    }
+    note!("signet: {error:#}");
+    true
 }
 
 fn flags(matches: &ArgMatches) -> Flags {

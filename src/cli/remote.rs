@@ -5,6 +5,7 @@ use std::io::Read as _;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::id::RequestId;
@@ -16,6 +17,7 @@ pub struct Send {
     /// The type of the event, such as user.created
     r#type: String,
     /// Its data, one JSON value
+    #[arg(allow_hyphen_values = true)]
     data: String,
     /// The server; the one these settings describe if none is named
     #[arg(long, value_name = "URL")]
@@ -30,7 +32,8 @@ pub struct Send {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The token, or - to read it from standard input
+    /// The token, or the whole body it came in; - reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     token: String,
     /// Where the issuer publishes its keys
     #[arg(long, value_name = "URL")]
@@ -61,7 +64,7 @@ pub async fn send(clock: &Clock, command: Send, own_server: &str, admin_key: Opt
     headers.extend(command.tenant.as_deref().map(|tenant| ("x-tenant-id", tenant)));
     let server = command.server.as_deref().unwrap_or(own_server);
     let answer = Remote::new(server, &api_key)?.post("/v1/events", &headers, json).await?;
-    println!("{answer}");
+    say!("{answer}");
     Ok(())
 }
 
@@ -77,11 +80,18 @@ pub async fn verify(clock: &Clock, command: Verify) -> Result<()> {
         token.clear();
         std::io::stdin().read_to_string(&mut token)?;
     }
+    let token = token_in(token.trim());
     let jwks = operator::fetch(&command.jwks).await?;
     let (issuer, audience) = (command.issuer.as_deref(), command.audience.as_deref());
-    let verified = operator::verify_token(clock, token.trim(), jwks.as_bytes(), issuer, audience)
+    let verified = operator::verify_token(clock, &token, jwks.as_bytes(), issuer, audience)
         .context("the token must not be trusted")?;
-    println!("{}", verified.claims);
-    eprintln!("verified with {} key {}", verified.algorithm.as_str(), verified.kid);
+    say!("{}", verified.claims);
+    note!("verified with {} key {}", verified.algorithm.as_str(), verified.kid);
     Ok(())
+}
+
+/// A token as it is, or as a delivery's body holds it.
+fn token_in(text: &str) -> String {
+    let body: Option<Value> = serde_json::from_str(text).ok();
+    body.as_ref().and_then(|body| body.get("token")?.as_str()).unwrap_or(text).to_owned()
 }

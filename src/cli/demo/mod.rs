@@ -41,11 +41,11 @@ pub async fn run(stage: &Stage) -> Result<()> {
     let clock = std::sync::Arc::new(Clock::system());
     let remote = Remote::new(&stage.server_url, &stage.api_key)?;
     let (receiver, mut arrivals) = Receiver::start(&stage.server_url, clock.clone()).await?;
-    anstream::println!("{BOLD}A server{BOLD:#} is running at {}", stage.server_url);
-    anstream::println!("{BOLD}A receiver{BOLD:#} is running at {}; all it knows is the JWKS URL", receiver.url());
+    say!("{BOLD}A server{BOLD:#} is running at {}", stage.server_url);
+    say!("{BOLD}A receiver{BOLD:#} is running at {}; all it knows is the JWKS URL", receiver.url());
 
     let webhook = post(&remote, "/v1/webhooks", &json!({"url": receiver.url(), "events": ["user"]})).await?;
-    anstream::println!("\nRegistered {} for \"user\" and everything beneath it.", text(&webhook, "id")?);
+    say!("\nRegistered {} for \"user\" and everything beneath it.", text(&webhook, "id")?);
     let mut score = Score::default();
     for (name, data) in [
         ("user.created", json!({"id": 42, "email": "ada@example.com"})),
@@ -56,15 +56,12 @@ pub async fn run(stage: &Stage) -> Result<()> {
     }
 
     receiver.fail_once();
-    anstream::println!("\nThe receiver has a bad moment: it will answer 500 once.");
+    say!("\nThe receiver has a bad moment: it will answer 500 once.");
     publish(&remote, "user.deleted", &json!({"id": 42})).await?;
     expect_failure(&mut arrivals).await?;
     let rotated = post(&remote, "/v1/admin/keys/rotate", &json!({})).await?;
-    anstream::println!(
-        "The signing key rotates meanwhile; {BOLD}{}{BOLD:#} signs from now on.",
-        text(&rotated, "active_kid")?
-    );
-    anstream::println!("Waiting for the retry …");
+    say!("The signing key rotates meanwhile; {BOLD}{}{BOLD:#} signs from now on.", text(&rotated, "active_kid")?);
+    say!("Waiting for the retry …");
     expect_verified(&mut arrivals, &mut score).await?;
     finish(&score, receiver.jwks_fetches())
 }
@@ -80,7 +77,7 @@ fn text<'a>(value: &'a Value, member: &str) -> Result<&'a str> {
 
 async fn publish(remote: &Remote, name: &str, data: &Value) -> Result<()> {
     let receipt = post(remote, "/v1/events", &json!({"type": name, "data": data})).await?;
-    anstream::println!("\nPublished {BOLD}{name}{BOLD:#} as {}.", text(&receipt, "id")?);
+    say!("\nPublished {BOLD}{name}{BOLD:#} as {}.", text(&receipt, "id")?);
     Ok(())
 }
 
@@ -92,7 +89,7 @@ async fn next(arrivals: &mut mpsc::Receiver<Arrival>) -> Result<Arrival> {
 async fn expect_failure(arrivals: &mut mpsc::Receiver<Arrival>) -> Result<()> {
     match next(arrivals).await? {
         Arrival::Failed { attempt } => {
-            anstream::println!("  {BAD}✗{BAD:#} attempt {attempt} was answered with 500");
+            say!("  {BAD}✗{BAD:#} attempt {attempt} was answered with 500");
             Ok(())
         }
         other => bail!("expected an attempt that fails, got {other:?}"),
@@ -102,8 +99,8 @@ async fn expect_failure(arrivals: &mut mpsc::Receiver<Arrival>) -> Result<()> {
 async fn expect_verified(arrivals: &mut mpsc::Receiver<Arrival>, score: &mut Score) -> Result<()> {
     match next(arrivals).await? {
         Arrival::Verified { attempt, event, kid, data } => {
-            anstream::println!("  {GOOD}✓{GOOD:#} attempt {attempt} verified: {event} {data}");
-            anstream::println!("    with key {kid}");
+            say!("  {GOOD}✓{GOOD:#} attempt {attempt} verified: {event} {data}");
+            say!("    with key {kid}");
             score.verified += 1;
             if !score.kids.contains(&kid) {
                 score.kids.push(kid);
@@ -120,9 +117,7 @@ fn finish(score: &Score, jwks_fetches: usize) -> Result<()> {
     if verified != 3 || keys != 2 {
         bail!("{verified} of 3 events were verified, with {keys} of 2 keys");
     }
-    anstream::println!("\n{GOOD}{BOLD}All 3 events were verified, with 2 keys.{BOLD:#}{GOOD:#}");
-    anstream::println!(
-        "The receiver fetched the JWKS {jwks_fetches} time: the second key stood in it before it signed."
-    );
+    say!("\n{GOOD}{BOLD}All 3 events were verified, with 2 keys.{BOLD:#}{GOOD:#}");
+    say!("The receiver fetched the JWKS {jwks_fetches} time: the second key stood in it before it signed.");
     Ok(())
 }
