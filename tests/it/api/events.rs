@@ -83,8 +83,10 @@ async fn every_fault_of_an_event_is_named() {
         (json!({"type": "user", "data": 1, "occurred_at": 1_772_366_400}), vec!["/occurred_at"]),
         (json!({"type": "U", "data": 1, "occurred_at": "now"}), vec!["/type", "/occurred_at"]),
         (json!({"type": "user", "data": 1, "id": "evt_1"}), vec!["/id"]),
-        (json!({"type": "user"}), vec![""]),
-        (json!({"data": 1}), vec![""]),
+        (json!({"type": "user"}), vec!["/data"]),
+        (json!({"data": 1}), vec!["/type"]),
+        (json!(["user.created", {"id": 1}, null]), vec![""]),
+        (json!({"type": "signet.key.revoked", "data": 1}), vec!["/type"]),
         (json!([]), vec![""]),
         (json!("user.created"), vec![""]),
     ] {
@@ -174,7 +176,7 @@ async fn a_batch_that_is_none_is_refused() {
     let service = Service::start().await;
 
     for (batch, pointer) in [
-        (json!({}), ""),
+        (json!({}), "/events"),
         (json!([]), ""),
         (json!({"events": {}}), "/events"),
         (json!({"events": [], "type": "user"}), "/type"),

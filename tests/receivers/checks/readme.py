@@ -68,7 +68,7 @@ class Reader:
             made = re.search(r"^(key_\S+).*valid", self._run("signet api-key list"), re.MULTILINE)
             command = command.replace("ID", made[1])
         if command.startswith("signet send"):
-            command = f"SIGNET_API_KEY=$(signet api-key new) {command}"
+            command = f"SIGNET_API_KEY=$(signet api-key new --scope events:write) {command}"
         if " TOKEN " in command:
             command = command.replace("TOKEN", self._last_token())
         return command
