@@ -190,10 +190,10 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-/// TLS trouble travels inside an I/O error, which does not name it among its sources.
+/// TLS trouble travels inside I/O errors, one in the other, which do not name what they hold among their sources.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    cause.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
+    let inside = |error: &std::io::Error| error.get_ref().is_some_and(|inside| is_tls(inside));
+    cause.is::<rustls::Error>() || cause.downcast_ref::<std::io::Error>().is_some_and(inside)
 }
 
 #[cfg(test)]

@@ -309,3 +309,16 @@ async fn a_change_to_null_is_refused_where_there_is_no_default() {
         assert_eq!((answer.status, &answer.json()["errors"][0]["pointer"]), (422, &json!(format!("/{member}"))));
     }
 }
+
+#[tokio::test]
+async fn a_handshake_that_fails_is_named_in_the_log() {
+    let service = Service::start().await;
+    let url = server_that_says("HTTP/1.1 400 Bad Request\r\n\r\n").await.replace("http://", "https://");
+    let webhook = service.post("/v1/webhooks", &json!({"url": url, "events": ["*"]})).await.json();
+    let webhook = webhook["id"].as_str().unwrap();
+
+    let event = service.event("user.created").await;
+    let delivery = logged(&service, webhook, &event, 1).await;
+
+    assert_eq!(delivery["log"][0]["failure"], "tls");
+}
