@@ -5,24 +5,25 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-# install COMMAND PACKAGE...: the packages, unless the command is there.
 install() {
-  local command=$1
-  shift
-  command -v "$command" >/dev/null && return
   local root=()
   [ "$(id -u)" = 0 ] || root=(sudo)
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# need COMMAND PACKAGE...: installs the packages, unless the command is there.
+need() {
+  command -v "$1" >/dev/null || install "${@:2}"
+}
+
 say 'tools'
-install curl curl ca-certificates
-install openssl openssl
-install node nodejs npm
-install npm npm
-install python3 python3 python3-venv
-python3 -c 'import ensurepip' 2>/dev/null || install no-such-command python3-venv
+need curl curl ca-certificates
+need openssl openssl
+need node nodejs npm
+need npm npm
+need python3 python3 python3-venv
+python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
 command -v cargo-fmt >/dev/null || rustup component add rustfmt
 command -v cargo-clippy >/dev/null || rustup component add clippy
 
