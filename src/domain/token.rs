@@ -1,7 +1,5 @@
 //! What a token says and how it is signed, before anybody signs it.
 
-use std::time::Duration;
-
 use super::time::Timestamp;
 
 /// The signature algorithms of RFC 7518 and RFC 8037 that a tenant may choose from.
@@ -56,10 +54,6 @@ impl TokenTtl {
 
     pub fn as_seconds(self) -> u16 {
         self.0
-    }
-
-    pub fn as_duration(self) -> Duration {
-        Duration::from_secs(u64::from(self.0))
     }
 }
 

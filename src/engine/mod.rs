@@ -130,11 +130,6 @@ impl Engine {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Which master key seals this installation's records.
-    pub fn master_key_id(&self) -> &str {
-        self.master_key.id()
-    }
 }
 
 /// What could be read of some records. The others are logged: they concern nobody but those who ask for them.

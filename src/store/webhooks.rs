@@ -52,45 +52,40 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     index(conn, webhook).await
 }
 
-/// The webhook, if it is this tenant's and was not deleted.
-pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
-    let row = sqlx::query(
-        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
+/// A webhook as it is shown, with the rest of the statement.
+macro_rules! select_webhooks {
+    ($rest:literal) => {
+        concat!(
+            "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 (select max(d.ended_at)
                  from (
                      select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at
-         from webhooks w
-         where id = $1
-           and tenant_id = $2
-           and deleted_at is null",
-    )
-    .bind(&id.as_bytes()[..])
-    .bind(&tenant_id.as_bytes()[..])
-    .fetch_optional(conn)
-    .await?;
+         from webhooks w ",
+            $rest
+        )
+    };
+}
+
+/// The webhook, if it is this tenant's and was not deleted.
+pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
+    let row = sqlx::query(select_webhooks!("where id = $1 and tenant_id = $2 and deleted_at is null"))
+        .bind(&id.as_bytes()[..])
+        .bind(&tenant_id.as_bytes()[..])
+        .fetch_optional(conn)
+        .await?;
     row.as_ref().map(webhook).transpose()
 }
 
 /// A page of a tenant's webhooks, newest first, older than `before`.
 pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId>, limit: u32) -> Result<Vec<Webhook>> {
-    let rows = sqlx::query(
-        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                (select max(d.ended_at)
-                 from (
-                     select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
-                 ) d
-                 where d.ending = 'delivered') as last_delivery_at,
-                created_at, updated_at
-         from webhooks w
-         where tenant_id = $1
-           and id < $2
-           and deleted_at is null
+    let rows = sqlx::query(select_webhooks!(
+        "where tenant_id = $1 and id < $2 and deleted_at is null
          order by id desc
-         limit $3",
-    )
+         limit $3"
+    ))
     .bind(&tenant_id.as_bytes()[..])
     .bind(before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
     .bind(i64::from(limit))
@@ -177,7 +172,7 @@ pub async fn listeners(
 ) -> Result<HashMap<(TenantId, EventType), Vec<Listener>>> {
     let mut found: HashMap<(TenantId, String), Vec<Listener>> = HashMap::new();
     let names: BTreeSet<(TenantId, &str)> =
-        types.iter().flat_map(|(tenant_id, name)| names_covering(name).map(|name| (*tenant_id, name))).collect();
+        types.iter().flat_map(|(tenant_id, name)| name.subscriptions().map(|name| (*tenant_id, name))).collect();
     let names: Vec<(TenantId, &str)> = names.into_iter().collect();
     let select = "select s.tenant_id, s.name, s.webhook_id, w.version
          from subscriptions s
@@ -203,16 +198,12 @@ pub async fn listeners(
     Ok(types.iter().map(|of_type| (of_type.clone(), merged(of_type, &found))).collect())
 }
 
-/// The names under which a subscriber to this type may be indexed.
-fn names_covering(event_type: &EventType) -> impl Iterator<Item = &str> {
-    event_type.lineage().chain([Subscription::Everything.as_str()])
-}
-
 fn merged(
     (tenant_id, event_type): &(TenantId, EventType),
     found: &HashMap<(TenantId, String), Vec<Listener>>,
 ) -> Vec<Listener> {
-    let mut listeners: Vec<Listener> = names_covering(event_type)
+    let mut listeners: Vec<Listener> = event_type
+        .subscriptions()
         .filter_map(|name| found.get(&(*tenant_id, name.to_owned())))
         .flatten()
         .copied()
