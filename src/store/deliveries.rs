@@ -86,16 +86,35 @@ pub async fn reopen(conn: &mut Conn, key: DeliveryKey) -> Result<Option<u32>> {
     row.as_ref().map(|row| Record::new("deliveries", row).count("attempts")).transpose()
 }
 
+/// Deliveries as they are shown, each with its event's type and its last attempt: `$inner` finds them, `$rest` orders them.
+macro_rules! select_deliveries {
+    ($inner:literal, $rest:literal) => {
+        concat!(
+            "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
+                a.number, a.started_at, a.status_code, a.failure
+         from (",
+            $inner,
+            "         ) d
+         join events e on e.id = d.event_id
+         left join attempts a
+                on a.webhook_id = d.webhook_id
+               and a.event_id = d.event_id
+               and a.number = (
+                   select max(l.number) from attempts l where l.webhook_id = d.webhook_id and l.event_id = d.event_id
+               ) ",
+            $rest
+        )
+    };
+}
+
 /// A page of a webhook's deliveries, newest event first.
 ///
 /// Queue and history are both in the order of the page, so the database merges them and stops when the page is full.
 /// Without the cast, `ending` would have a type in one and none in the other, and SQLite would read and sort them whole.
 pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit: u32) -> Result<Vec<Delivery>> {
     let wants = |state: &str| filter.states.is_empty() || filter.states.contains(&state);
-    let rows = sqlx::query(
-        "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
-                a.number, a.started_at, a.status_code, a.failure
-         from (
+    let rows = sqlx::query(select_deliveries!(
+        "
              select webhook_id, event_id, cast(null as text) as ending, attempts, due_at as at,
                     exists (
                         select 1 from attempts t where t.webhook_id = q.webhook_id and t.event_id = q.event_id
@@ -106,15 +125,8 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
              select webhook_id, event_id, ending, attempts, ended_at as at, 1 as tried
              from deliveries
              where webhook_id = $1 and event_id < $2 and event_id >= $3 and ($6 or $7 or $8)
-         ) d
-         join events e on e.id = d.event_id
-         left join attempts a
-                on a.webhook_id = d.webhook_id
-               and a.event_id = d.event_id
-               and a.number = (
-                   select max(l.number) from attempts l where l.webhook_id = d.webhook_id and l.event_id = d.event_id
-               )
-         where case
+        ",
+        "where case
                    when d.ending is null and d.tried then $5
                    when d.ending is null then $4
                    when d.ending = 'delivered' then $6
@@ -123,8 +135,8 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
                end
            and ($9 is null or e.type = $9)
          order by d.event_id desc
-         limit $10",
-    )
+         limit $10"
+    ))
     .bind(&webhook_id.as_bytes()[..])
     .bind(filter.before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
     .bind(filter.from.map_or_else(Vec::new, |id| id.as_bytes().to_vec()))
@@ -142,10 +154,8 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
 
 /// The deliveries of one event, of every webhook that the tenant has or had; at most `limit`.
 pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, limit: u32) -> Result<Vec<Delivery>> {
-    let rows = sqlx::query(
-        "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
-                a.number, a.started_at, a.status_code, a.failure
-         from (
+    let rows = sqlx::query(select_deliveries!(
+        "
              select q.webhook_id, q.event_id, cast(null as text) as ending, q.attempts, q.due_at as at
              from webhooks w
              join queue q on q.webhook_id = w.id and q.event_id = $2
@@ -155,17 +165,10 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
              from webhooks w
              join deliveries h on h.webhook_id = w.id and h.event_id = $2
              where w.tenant_id = $1
-         ) d
-         join events e on e.id = d.event_id
-         left join attempts a
-                on a.webhook_id = d.webhook_id
-               and a.event_id = d.event_id
-               and a.number = (
-                   select max(l.number) from attempts l where l.webhook_id = d.webhook_id and l.event_id = d.event_id
-               )
-         order by d.webhook_id
-         limit $3",
-    )
+        ",
+        "order by d.webhook_id
+         limit $3"
+    ))
     .bind(&tenant_id.as_bytes()[..])
     .bind(&event_id.as_bytes()[..])
     .bind(i64::from(limit))
