@@ -115,19 +115,16 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
     let wants = |state: &str| filter.states.is_empty() || filter.states.contains(&state);
     let rows = sqlx::query(select_deliveries!(
         "
-             select webhook_id, event_id, cast(null as text) as ending, attempts, due_at as at,
-                    exists (
-                        select 1 from attempts t where t.webhook_id = q.webhook_id and t.event_id = q.event_id
-                    ) as tried
-             from queue q
+             select webhook_id, event_id, cast(null as text) as ending, attempts, due_at as at
+             from queue
              where webhook_id = $1 and event_id < $2 and event_id >= $3 and ($4 or $5)
              union all
-             select webhook_id, event_id, ending, attempts, ended_at as at, 1 as tried
+             select webhook_id, event_id, ending, attempts, ended_at as at
              from deliveries
              where webhook_id = $1 and event_id < $2 and event_id >= $3 and ($6 or $7 or $8)
         ",
         "where case
-                   when d.ending is null and d.tried then $5
+                   when d.ending is null and (a.failure is not null or a.status_code not between 200 and 299) then $5
                    when d.ending is null then $4
                    when d.ending = 'delivered' then $6
                    when d.ending = 'exhausted' then $7

@@ -105,6 +105,20 @@ async fn the_log_filters_by_any_set_of_states() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_was_acknowledged_and_is_asked_for_again_is_pending_in_every_view() {
+    let mut database = Database::with_log().await;
+    assert_eq!(deliveries::reopen(database.conn(), key(1, 2)).await.unwrap(), Some(1));
+    let again = Entry { key: key(1, 2), due_at: second(7), attempts: 1, node_id: None };
+    queue::insert(database.conn(), &[again]).await.unwrap();
+
+    for state in DeliveryState::NAMES {
+        let listed = database.listed(&Filter { states: vec![state], ..everything() }, 100).await;
+
+        assert!(listed.iter().all(|delivery| delivery.state.as_str() == state), "{state}: {listed:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_log_filters_by_event_type() {
     let mut database = Database::with_log().await;
 
