@@ -211,6 +211,8 @@ impl From<StoreError> for Problem {
             StoreError::Corrupt { .. }
             | StoreError::Migration(_)
             | StoreError::UnknownDatabase(_)
+            | StoreError::MalformedUrl
+            | StoreError::TooOld(_)
             | StoreError::File { .. }
             | StoreError::Folder { .. } => Self::internal().because(&error),
         }

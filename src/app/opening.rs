@@ -56,6 +56,7 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
 /// The master key of this database: from the environment, from its file, or made for a database that has none.
 async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option<PathBuf>)> {
     let mut tx = store.write().await?;
+    settings::hold_first_start(tx.conn()).await?;
     let check = settings::get(tx.conn(), settings::MASTER_KEY_CHECK).await?;
     let is_new = check.is_none() && !signing_keys::any_private(tx.conn()).await?;
     let path = &config.master_key_file;
@@ -95,8 +96,11 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
 }
 
 /// Makes sure that no other server works on this SQLite file: being alone is what lets it take over at once what an
-/// earlier one had in hand. Held until dropped.
-pub(super) fn lock_database(config: &Config) -> Result<File> {
+/// earlier one had in hand. Held until dropped. On PostgreSQL there is nothing to lock.
+pub(super) fn lock_database(config: &Config) -> Result<Option<File>> {
+    if !config.database_url.starts_with("sqlite://") {
+        return Ok(None);
+    }
     let path = store::sqlite_path(&config.database_url)?.with_added_extension("lock");
     store::create_folder_of(&path)?;
     let mut options = File::options();
@@ -105,7 +109,7 @@ pub(super) fn lock_database(config: &Config) -> Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => bail!(
             "another server works on {}. Stop it first, or give this one a database of its own with SIGNET_DATABASE_URL",
             config.shown_database()

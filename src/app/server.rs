@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, Inboxes, dispatch, ingest, rotate, settle, sweep};
-use crate::store::{api_keys, queue};
+use crate::engine::{Engine, Inboxes, dispatch, ingest, nodes, rotate, settle, sweep};
+use crate::store::queue;
 use crate::{api, engine};
 
 /// How long requests that were accepted may take to end.
@@ -30,7 +30,7 @@ pub struct Server {
     jobs: Jobs,
     made_master_key: Option<PathBuf>,
     made_api_key: Option<ApiKeySecret>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// The tasks of a server, and the words that end them.
@@ -58,7 +58,11 @@ impl Server {
         let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
         let opened = opening::open(config, clock, public_url).await?;
         let engine = opened.engine;
-        release_what_a_dead_server_held(&engine).await?;
+        if engine.store.is_shared() {
+            engine.join().await?;
+        } else {
+            release_what_a_dead_server_held(&engine).await?;
+        }
         engine.refresh_keys().await?;
         engine.ensure_default_tenant().await?;
         engine.step_all_rings().await?;
@@ -109,7 +113,7 @@ impl Server {
     /// Stops accepting, finishes or gives back what is under way, and closes the database. Takes at most 35 s.
     pub async fn stop(self) {
         self.jobs.end().await;
-        if let Err(error) = self.engine.give_back().await {
+        if let Err(error) = self.engine.leave().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "what was claimed is not given back; it is due again when its lease ends"
@@ -123,14 +127,18 @@ impl Jobs {
     fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Self {
         let [end_requests, end_intake, end_work, abandon, lost] = std::array::from_fn(|_| CancellationToken::new());
         let router = api::router(engine.clone());
+        let mut work = vec![
+            watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
+            watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
+            watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
+        ];
+        if engine.store.is_shared() {
+            work.push(watched(&lost, &end_work, nodes::run(engine.clone(), end_work.clone())));
+        }
         Self {
             requests: watched(&lost, &end_requests, listener::serve(listener, router, end_requests.clone())),
             intake: watched(&lost, &end_intake, ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
-            work: vec![
-                watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
-                watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
-                watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
-            ],
+            work,
             verdicts: watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone())),
             lost,
             end_requests,
@@ -195,13 +203,6 @@ async fn release_what_a_dead_server_held(engine: &Engine) -> Result<()> {
 
 /// The API key of a newcomer: made when there never was one.
 async fn first_api_key(engine: &engine::Engine) -> Result<Option<ApiKeySecret>> {
-    let mut reader = engine.store.read().await?;
-    let has_keys = !api_keys::list(reader.conn(), None, None, 1).await?.is_empty();
-    drop(reader);
-    if has_keys {
-        return Ok(None);
-    }
     let wish = NewApiKey { tenant_id: None, label: "made at the first start".to_owned(), scopes: vec![Scope::Admin] };
-    let (_, secret) = engine.create_api_key(wish).await?;
-    Ok(Some(secret))
+    Ok(engine.create_first_api_key(wish).await?)
 }

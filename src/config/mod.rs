@@ -46,7 +46,7 @@ pub const SETTINGS: [Setting; 12] = [
         "database_url",
         "SIGNET_DATABASE_URL",
         "sqlite://data/signet.db",
-        "The database: sqlite:// and a path, relative to the working directory or absolute (sqlite:///var/lib/signet.db)",
+        "The database: sqlite:// and a path, relative to the working directory or absolute (sqlite:///var/lib/signet.db), or postgres://user:password@host/database",
     ),
     setting(
         "public_url",
@@ -295,8 +295,8 @@ fn variable_of(fault: &ImpossibleMargin) -> &'static str {
 
 fn database_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(text.to_owned()),
-        _ => Err("is not a database this build knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db".to_owned()),
+        Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        _ => Err("is not a database that Signet knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db, or postgres://user:password@host/database".to_owned()),
     }
 }
 

@@ -60,10 +60,13 @@ fn a_margin_is_named_by_its_setting_and_judged_beside_one_that_cannot_be_read() 
 
 #[test]
 fn a_database_is_shown_without_its_password() {
-    let Faults(faults) =
-        with(&[("SIGNET_DATABASE_URL", "postgres://scott:tiger@db.example.com/signet")], "").unwrap_err();
+    let of = |url: &str| with(&[("SIGNET_DATABASE_URL", url)], "");
 
-    assert!(faults[0].starts_with("SIGNET_DATABASE_URL: is not a database this build knows"), "{faults:?}");
+    let config = of("postgres://scott:tiger@db.example.com/signet").unwrap();
+    let Faults(faults) = of("oracle://scott:tiger@db.example.com/signet").unwrap_err();
+
+    assert_eq!(config.shown_database(), "postgres://…@db.example.com/signet");
+    assert!(faults[0].starts_with("SIGNET_DATABASE_URL: is not a database that Signet knows"), "{faults:?}");
     assert!(!faults[0].contains("tiger"));
 }
 

@@ -12,7 +12,7 @@ use crate::domain::access::{ApiKey, ApiKeySecret, Caller, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::signing::digest;
-use crate::store::{StoreError, api_keys};
+use crate::store::{Conn, StoreError, api_keys, settings};
 
 /// How long a caller is remembered before its key is looked up again: a key that was revoked elsewhere is refused here
 /// within this time.
@@ -85,6 +85,25 @@ impl Engine {
 
     /// Makes an API key. The secret is returned this once and kept nowhere.
     pub async fn create_api_key(&self, wish: NewApiKey) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
+        let mut tx = self.store.write().await?;
+        let made = self.insert_api_key(tx.conn(), wish).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    /// Makes an API key for a newcomer; `None` when there is or was one, of whoever made it.
+    pub async fn create_first_api_key(&self, wish: NewApiKey) -> Result<Option<ApiKeySecret>, CreateKeyError> {
+        let mut tx = self.store.write().await?;
+        settings::hold_first_start(tx.conn()).await?;
+        if !api_keys::list(tx.conn(), None, None, 1).await?.is_empty() {
+            return Ok(None);
+        }
+        let (_, secret) = self.insert_api_key(tx.conn(), wish).await?;
+        tx.commit().await?;
+        Ok(Some(secret))
+    }
+
+    async fn insert_api_key(&self, conn: &mut Conn, wish: NewApiKey) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
         let secret = ApiKeySecret::from_random(&self.clock.secret_bytes()?);
         let key = ApiKey {
             id: ApiKeyId::from_bytes(self.clock.id()),
@@ -95,9 +114,7 @@ impl Engine {
             created_at: self.clock.now(),
             revoked_at: None,
         };
-        let mut tx = self.store.write().await?;
-        api_keys::insert(tx.conn(), &key, &digest::sha256(secret.reveal().as_bytes())).await?;
-        tx.commit().await?;
+        api_keys::insert(conn, &key, &digest::sha256(secret.reveal().as_bytes())).await?;
         Ok((key, secret))
     }
 

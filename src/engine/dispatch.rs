@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -84,7 +85,7 @@ impl Engine {
     /// One bounded step: claims what the lanes grant and starts sending it. Answers whether there was anything.
     async fn dispatch_once(&self, look_at: &mut Timestamp) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        if now >= *look_at {
+        if self.look_again.swap(false, Ordering::AcqRel) || now >= *look_at {
             self.look_into_queue().await?;
             *look_at = now.plus(LOOK_EVERY);
         }
@@ -230,12 +231,5 @@ impl Engine {
         if waited.is_err() {
             tracing::warn!(deliveries.count = self.under_way.len(), "deliveries still under way are given back");
         }
-    }
-
-    /// Makes due what this node claimed and will not settle any more.
-    pub async fn give_back(&self) -> Result<(), StoreError> {
-        let mut tx = self.store.write().await?;
-        queue::release(tx.conn(), self.node_id, self.clock.now()).await?;
-        tx.commit().await
     }
 }

@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod job;
 pub mod keys;
 mod lanes;
+pub mod nodes;
 pub mod operator;
 pub mod rotate;
 pub mod settle;
@@ -26,6 +27,7 @@ pub mod sweep;
 pub mod tenants;
 pub mod webhooks;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Notify, mpsc};
@@ -74,6 +76,8 @@ pub struct Engine {
     lanes: Mutex<Lanes>,
     /// Rung when a lane may have something to grant.
     due: Notify,
+    /// Set when the queue itself is to be asked who has work, before its time.
+    look_again: AtomicBool,
     /// Rung when a key ring may have something to do.
     rotation_due: Notify,
     /// Deliveries under way.
@@ -119,11 +123,18 @@ impl Engine {
             verdicts,
             lanes: Mutex::new(Lanes::default()),
             due: Notify::new(),
+            look_again: AtomicBool::new(false),
             rotation_due: Notify::new(),
             under_way: TaskTracker::new(),
             me: me.clone(),
         });
         (engine, Inboxes { ingest, settle })
+    }
+
+    /// Has the queue asked at once who has work.
+    fn look_again(&self) {
+        self.look_again.store(true, Ordering::Release);
+        self.due.notify_one();
     }
 
     /// The lanes, for a few instructions: nobody holds them across a wait.

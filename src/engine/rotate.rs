@@ -97,6 +97,7 @@ impl Engine {
             let made = self.make_for(&step, tenant_id, keys.tenant.algorithm).await?;
             let now = self.clock.now();
             let mut tx = self.store.write().await?;
+            tenants::hold(tx.conn(), tenant_id).await?;
             let ring = ring_of(tx.conn(), tenant_id).await?;
             if ring.next_step(&policy, now).as_ref() == Some(&step) {
                 carry_out(tx.conn(), (tenant_id, &ring), &step, made, now).await?;
@@ -111,6 +112,7 @@ impl Engine {
     pub async fn rotate(&self, tenant_id: TenantId, haste: Haste) -> Result<Kid, RotateError> {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
+        tenants::hold(tx.conn(), tenant_id).await?;
         let ring = ring_of(tx.conn(), tenant_id).await?;
         let step = match haste {
             Haste::WhenSafe => ring.rotate_now(&self.terms.key_policy, now)?,
@@ -128,6 +130,7 @@ impl Engine {
     pub async fn revoke_key(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Option<Kid>, RotateError> {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
+        tenants::hold(tx.conn(), tenant_id).await?;
         let successor = ring_of(tx.conn(), tenant_id).await?.revoke(kid)?;
         signing_keys::revoke(tx.conn(), tenant_id, kid, reason, now).await?;
         if let Some(successor) = &successor {

@@ -7,7 +7,7 @@ use crate::domain::id::TenantId;
 use crate::domain::key_ring::{KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use crate::domain::token::{Algorithm, TokenTtl};
-use crate::store::tenants;
+use crate::store::{settings, tenants};
 
 /// What somebody wishes of a tenant.
 #[derive(Debug, Clone)]
@@ -55,6 +55,15 @@ impl Engine {
         // Keys first, and all in one transaction: nobody ever sees a tenant without keys, or caches an empty set.
         let made = self.make_for(&Step::Open, tenant.id, tenant.algorithm).await?;
         let mut tx = self.store.write().await?;
+        if is_default {
+            settings::hold_first_start(tx.conn()).await?;
+            // Another node may have been first.
+            if let Some(tenant) = tenants::default(tx.conn()).await? {
+                drop(tx);
+                self.refresh_keys().await?;
+                return Ok(tenant);
+            }
+        }
         tenants::insert(tx.conn(), &tenant).await?;
         carry_out(tx.conn(), (tenant.id, &KeyRing::default()), &Step::Open, made, self.clock.now()).await?;
         tx.commit().await?;

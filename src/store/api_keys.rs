@@ -1,8 +1,7 @@
 //! API keys, by their digests.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::record::Record;
+use super::query::{FIRST, query};
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::access::{ApiKey, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
@@ -10,16 +9,16 @@ use crate::domain::time::Timestamp;
 
 pub async fn insert(conn: &mut Conn, key: &ApiKey, digest: &[u8; 32]) -> Result<()> {
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-    sqlx::query(
+    query(
         "insert into api_keys (id, tenant_id, digest, label, tail, scopes, created_at)
          values ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(&key.id.as_bytes()[..])
-    .bind(key.tenant_id.map(|id| id.as_bytes().to_vec()))
-    .bind(&digest[..])
+    .bind(key.id.as_bytes())
+    .bind(key.tenant_id.as_ref().map(TenantId::as_bytes))
+    .bind(digest)
     .bind(&key.label)
     .bind(&key.tail)
-    .bind(scopes.join(" "))
+    .bind(&scopes.join(" "))
     .bind(key.created_at.as_micros())
     .execute(conn)
     .await?;
@@ -28,13 +27,13 @@ pub async fn insert(conn: &mut Conn, key: &ApiKey, digest: &[u8; 32]) -> Result<
 
 /// The key with this digest, unless it was revoked.
 pub async fn find(conn: &mut Conn, digest: &[u8; 32]) -> Result<Option<ApiKey>> {
-    let row = sqlx::query(
+    let row = query(
         "select id, tenant_id, label, tail, scopes, created_at, revoked_at
          from api_keys
          where digest = $1
            and revoked_at is null",
     )
-    .bind(&digest[..])
+    .bind(digest)
     .fetch_optional(conn)
     .await?;
     row.as_ref().map(api_key).transpose()
@@ -47,7 +46,7 @@ pub async fn list(
     after: Option<ApiKeyId>,
     limit: u32,
 ) -> Result<Vec<ApiKey>> {
-    let rows = sqlx::query(
+    let rows = query(
         "select id, tenant_id, label, tail, scopes, created_at, revoked_at
          from api_keys
          where id > $1
@@ -55,8 +54,8 @@ pub async fn list(
          order by id
          limit $3",
     )
-    .bind(after.map_or_else(Vec::new, |id| id.as_bytes().to_vec()))
-    .bind(tenant_id.map(|id| id.as_bytes().to_vec()))
+    .bind(after.as_ref().map_or(FIRST, |id| &id.as_bytes()[..]))
+    .bind(tenant_id.as_ref().map(TenantId::as_bytes))
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await?;
@@ -65,22 +64,22 @@ pub async fn list(
 
 /// Revokes a key, of this tenant if one is named; answers whether there was one to revoke.
 pub async fn revoke(conn: &mut Conn, id: ApiKeyId, tenant_id: Option<TenantId>, now: Timestamp) -> Result<bool> {
-    let revoked = sqlx::query(
+    let revoked = query(
         "update api_keys
          set revoked_at = $3
          where id = $1
            and ($2 is null or tenant_id = $2)
            and revoked_at is null",
     )
-    .bind(&id.as_bytes()[..])
-    .bind(tenant_id.map(|id| id.as_bytes().to_vec()))
+    .bind(id.as_bytes())
+    .bind(tenant_id.as_ref().map(TenantId::as_bytes))
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(revoked.rows_affected() == 1)
+    Ok(revoked == 1)
 }
 
-fn api_key(row: &SqliteRow) -> Result<ApiKey> {
+fn api_key(row: &Row) -> Result<ApiKey> {
     let record = Record::new("api_keys", row);
     let scopes = record.text("scopes")?;
     let scopes: Option<Vec<Scope>> = scopes.split_whitespace().map(Scope::parse).collect();

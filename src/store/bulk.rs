@@ -1,64 +1,195 @@
 //! Statements over sets: one per set, never one per row, which would cost four to five times as much.
 //!
-//! A set is padded to a power of two, so that a handful of prepared statements serves every size. Where rows are
-//! inserted the padding is null rows, which the statement leaves out; where they are looked up it is the last row once
-//! more, which finds nothing new.
+//! A statement says `{rows}` where its set stands, and finds it there as `given` with `column1`, `column2`, …. On
+//! PostgreSQL the columns travel as arrays. SQLite has none, so its rows stand in the statement one by one; they are
+//! padded to a power of two with null rows, which are left out again, so that a handful of prepared statements serves
+//! every size.
 
-use sqlx::query_builder::Separated;
-use sqlx::{QueryBuilder, Sqlite};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-/// The most rows in one statement: with nine columns still far below SQLite's 32,766 parameters.
-const ROWS_MAX: usize = 256;
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
-/// Rows being bound, column by column.
-pub(super) type Row<'r> = Separated<'r, Sqlite, &'static str>;
+use super::query::{Value, bind, in_time};
+use super::record::Row;
+use super::{Conn, Result};
 
-/// Statements of the form `{insert} select column1, … from (values …) where column1 is not null {rest}`.
-///
-/// `bind` must bind `columns` values for a row, and as many nulls when there is none.
-pub(super) fn inserts<T>(
-    insert: &'static str,
-    columns: usize,
-    rows: &[T],
-    mut bind: impl FnMut(&mut Row<'_>, Option<&T>),
-) -> impl Iterator<Item = QueryBuilder<Sqlite>> {
-    let names: Vec<String> = (1..=columns).map(|number| format!("column{number}")).collect();
-    let names = names.join(", ");
-    rows.chunks(ROWS_MAX).map(move |chunk| {
-        let mut query = QueryBuilder::new(format!("{insert} select {names} from ("));
-        let padding = chunk.len().next_power_of_two() - chunk.len();
-        let padded = chunk.iter().map(Some).chain(std::iter::repeat_n(None, padding));
-        query.push_values(padded, |mut row, value| bind(&mut row, value));
-        query.push(") where column1 is not null");
-        query
-    })
+/// The most rows in one statement of SQLite: with nine columns still far below its 32,766 parameters.
+const SQLITE_ROWS_MAX: usize = 256;
+/// The most rows in one statement of PostgreSQL: a few megabytes of ids.
+const POSTGRES_ROWS_MAX: usize = 16_384;
+/// Where the set stands in a statement.
+const ROWS: &str = "{rows}";
+
+/// Rows, column by column.
+#[derive(Default)]
+pub(super) struct Set<'v> {
+    columns: Vec<Column<'v>>,
 }
 
-/// Statements of the form `{before} values …`, for sets that are only looked up.
-pub(super) fn lookups<T>(
-    before: &'static str,
-    rows: &[T],
-    mut bind: impl FnMut(&mut Row<'_>, &T),
-) -> impl Iterator<Item = QueryBuilder<Sqlite>> {
-    rows.chunks(ROWS_MAX).map(move |chunk| {
-        let mut query = QueryBuilder::new(before);
-        let padding = chunk.len().next_power_of_two() - chunk.len();
-        let padded = chunk.iter().chain(chunk.last().into_iter().cycle().take(padding));
-        query.push_values(padded, |mut row, value| bind(&mut row, value));
-        query
-    })
+enum Column<'v> {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<&'v str>>),
+    Blobs(Vec<Option<&'v [u8]>>),
+}
+
+impl<'v> Set<'v> {
+    pub(super) fn ints<T: Into<Option<i64>>>(self, values: impl Iterator<Item = T>) -> Self {
+        self.with(Column::Ints(values.map(Into::into).collect()))
+    }
+
+    pub(super) fn texts<T: Into<Option<&'v str>>>(self, values: impl Iterator<Item = T>) -> Self {
+        self.with(Column::Texts(values.map(Into::into).collect()))
+    }
+
+    pub(super) fn blobs<T: Into<Option<&'v [u8]>>>(self, values: impl Iterator<Item = T>) -> Self {
+        self.with(Column::Blobs(values.map(Into::into).collect()))
+    }
+
+    fn with(mut self, column: Column<'v>) -> Self {
+        self.columns.push(column);
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.columns.first().map_or(0, Column::len)
+    }
+
+    /// Runs a statement over the set.
+    pub(super) async fn execute(&self, conn: &mut Conn, statement: &'static str) -> Result<()> {
+        match conn {
+            Conn::Sqlite(tx) => {
+                for query in self.on_sqlite(statement) {
+                    query.execute(&mut **tx).await?;
+                }
+            }
+            Conn::Postgres(tx) => {
+                for query in self.on_postgres(statement) {
+                    in_time(query.execute(&mut **tx)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement over the set, and answers its rows.
+    pub(super) async fn fetch_all(&self, conn: &mut Conn, statement: &'static str) -> Result<Vec<Row>> {
+        let mut rows = Vec::with_capacity(self.len());
+        match conn {
+            Conn::Sqlite(tx) => {
+                for query in self.on_sqlite(statement) {
+                    rows.extend(query.fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite));
+                }
+            }
+            Conn::Postgres(tx) => {
+                for query in self.on_postgres(statement) {
+                    rows.extend(in_time(query.fetch_all(&mut **tx)).await?.into_iter().map(Row::Postgres));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn on_sqlite(
+        &self,
+        statement: &'static str,
+    ) -> impl Iterator<Item = sqlx::query::Query<'static, Sqlite, SqliteArguments>> {
+        (0..self.len()).step_by(SQLITE_ROWS_MAX).map(move |from| {
+            let to = self.len().min(from + SQLITE_ROWS_MAX);
+            let padded = (to - from).next_power_of_two();
+            let text = text(statement, padded, || sqlite_rows(self.columns.len(), padded));
+            // Values that are not bound are null, so the padding costs nothing.
+            let values = (from..to).flat_map(|row| self.columns.iter().map(move |column| column.value(row)));
+            values.fold(sqlx::query(AssertSqlSafe(text)), bind)
+        })
+    }
+
+    fn on_postgres(
+        &self,
+        statement: &'static str,
+    ) -> impl Iterator<Item = sqlx::query::Query<'static, Postgres, PgArguments>> {
+        (0..self.len()).step_by(POSTGRES_ROWS_MAX).map(move |from| {
+            let to = self.len().min(from + POSTGRES_ROWS_MAX);
+            let text = text(statement, 0, || postgres_rows(&self.columns));
+            self.columns.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| match column {
+                Column::Ints(values) => query.bind(&values[from..to]),
+                Column::Texts(values) => query.bind(&values[from..to]),
+                Column::Blobs(values) => query.bind(&values[from..to]),
+            })
+        })
+    }
+}
+
+impl<'v> Column<'v> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ints(values) => values.len(),
+            Self::Texts(values) => values.len(),
+            Self::Blobs(values) => values.len(),
+        }
+    }
+
+    fn value(&self, row: usize) -> Value<'v> {
+        match self {
+            Self::Ints(values) => Value::Int(values[row]),
+            Self::Texts(values) => Value::Text(values[row]),
+            Self::Blobs(values) => Value::Blob(values[row]),
+        }
+    }
+}
+
+/// Whole statements, by what they are made of.
+type Texts = HashMap<(&'static str, usize), Arc<str>>;
+
+/// The whole statement for a number of rows, written once.
+fn text(statement: &'static str, rows: usize, write: impl FnOnce() -> String) -> Arc<str> {
+    static TEXTS: LazyLock<RwLock<Texts>> = LazyLock::new(RwLock::default);
+    if let Some(text) = TEXTS.read().unwrap_or_else(PoisonError::into_inner).get(&(statement, rows)) {
+        return text.clone();
+    }
+    let text: Arc<str> = statement.replace(ROWS, &write()).into();
+    TEXTS.write().unwrap_or_else(PoisonError::into_inner).insert((statement, rows), text.clone());
+    text
+}
+
+fn sqlite_rows(columns: usize, rows: usize) -> String {
+    let names = names(columns);
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    let rows = vec![row; rows].join(", ");
+    format!("(select {names} from (values {rows}) where column1 is not null) as given")
+}
+
+fn postgres_rows(columns: &[Column<'_>]) -> String {
+    let arrays: Vec<String> = (1..).zip(columns).map(|(at, column)| format!("${at}::{}[]", column.kind())).collect();
+    format!("unnest({}) as given ({})", arrays.join(", "), names(columns.len()))
+}
+
+fn names(columns: usize) -> String {
+    let names: Vec<String> = (1..=columns).map(|at| format!("column{at}")).collect();
+    names.join(", ")
+}
+
+impl Column<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Ints(_) => "bigint",
+            Self::Texts(_) => "text",
+            Self::Blobs(_) => "bytea",
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn texts(rows: usize) -> Vec<String> {
-        let rows: Vec<i64> = (0..i64::try_from(rows).unwrap()).collect();
-        let bind = |row: &mut Row<'_>, value: &i64| {
-            row.push_bind(*value);
-        };
-        lookups("select ", &rows, bind).map(QueryBuilder::into_string).collect()
+    fn texts(rows: i64) -> Vec<String> {
+        let set = Set::default().ints(0..rows).ints(0..rows);
+        set.on_sqlite("select column1, column2 from {rows}")
+            .map(|query| sqlx::Execute::sql(query).as_str().to_owned())
+            .collect()
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! History: how deliveries ended and every attempt that was made; and the log that joins it with the queue.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteRow;
-
-use super::bulk;
-use super::record::Record;
+use super::bulk::Set;
+use super::query::{FIRST, LAST, Query, query};
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::delivery::{Attempt, Delivery, DeliveryKey, DeliveryState, Ending, FailureKind, Outcome};
 use crate::domain::event_type::EventType;
@@ -34,68 +34,78 @@ pub struct Filter {
 }
 
 pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
-    let insert = "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)";
-    let statements = bulk::inserts(insert, 5, ended, |row, ended| {
-        row.push_bind(ended.map(|ended| &ended.key.webhook_id.as_bytes()[..]))
-            .push_bind(ended.map(|ended| &ended.key.event_id.as_bytes()[..]))
-            .push_bind(ended.map(|ended| ended.ending.as_str()))
-            .push_bind(ended.map(|ended| i64::from(ended.attempts)))
-            .push_bind(ended.map(|ended| ended.at.as_micros()));
-    });
-    for mut statement in statements {
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let rows = Set::default()
+        .blobs(ended.iter().map(|ended| &ended.key.webhook_id.as_bytes()[..]))
+        .blobs(ended.iter().map(|ended| &ended.key.event_id.as_bytes()[..]))
+        .texts(ended.iter().map(|ended| ended.ending.as_str()))
+        .ints(ended.iter().map(|ended| i64::from(ended.attempts)))
+        .ints(ended.iter().map(|ended| ended.at.as_micros()));
+    rows.execute(
+        conn,
+        "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
+         select column1, column2, column3, column4, column5
+         from {rows}",
+    )
+    .await
 }
 
 /// Logs attempts. One that is in the log already, because its batch was written twice, stays as it is.
 pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt)]) -> Result<()> {
-    let insert = "insert into attempts
-         (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)";
-    let statements = bulk::inserts(insert, 9, attempts, |row, logged| {
-        let attempt = logged.map(|(_, attempt)| *attempt);
-        let (status_code, failure) = match attempt.map(|attempt| &attempt.outcome) {
-            Some(Outcome::Answered { status_code, .. }) => (Some(i64::from(*status_code)), None),
-            Some(Outcome::Failed(kind)) => (None, Some(kind.as_str())),
-            None => (None, None),
-        };
-        row.push_bind(logged.map(|(key, _)| &key.webhook_id.as_bytes()[..]))
-            .push_bind(logged.map(|(key, _)| &key.event_id.as_bytes()[..]))
-            .push_bind(attempt.map(|attempt| i64::from(attempt.number)))
-            .push_bind(attempt.map(|attempt| attempt.started_at.as_micros()))
-            .push_bind(attempt.map(|attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX)))
-            .push_bind(status_code)
-            .push_bind(failure)
-            .push_bind(attempt.map(|attempt| attempt.excerpt.as_str()))
-            .push_bind(attempt.and_then(|attempt| attempt.kid.as_deref()));
-    });
-    for mut statement in statements {
-        statement.push(" on conflict do nothing");
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let outcomes = || {
+        attempts.iter().map(|(_, attempt)| match &attempt.outcome {
+            Outcome::Answered { status_code, .. } => (Some(i64::from(*status_code)), None),
+            Outcome::Failed(kind) => (None, Some(kind.as_str())),
+        })
+    };
+    let took_for = |attempt: &Attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX);
+    let rows = Set::default()
+        .blobs(attempts.iter().map(|(key, _)| &key.webhook_id.as_bytes()[..]))
+        .blobs(attempts.iter().map(|(key, _)| &key.event_id.as_bytes()[..]))
+        .ints(attempts.iter().map(|(_, attempt)| i64::from(attempt.number)))
+        .ints(attempts.iter().map(|(_, attempt)| attempt.started_at.as_micros()))
+        .ints(attempts.iter().map(|(_, attempt)| took_for(attempt)))
+        .ints(outcomes().map(|(status_code, _)| status_code))
+        .texts(outcomes().map(|(_, failure)| failure))
+        .texts(attempts.iter().map(|(_, attempt)| attempt.excerpt.as_str()))
+        .texts(attempts.iter().map(|(_, attempt)| attempt.kid.as_deref()));
+    rows.execute(
+        conn,
+        "insert into attempts
+             (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
+         select column1, column2, column3, column4, column5, column6, column7, column8, column9
+         from {rows}
+         where true
+         on conflict do nothing",
+    )
+    .await
 }
 
 /// Takes a delivery out of history, so that it can be queued again; answers how often it had been tried.
 pub async fn reopen(conn: &mut Conn, key: DeliveryKey) -> Result<Option<u32>> {
-    let row = sqlx::query("delete from deliveries where webhook_id = $1 and event_id = $2 returning attempts")
-        .bind(&key.webhook_id.as_bytes()[..])
-        .bind(&key.event_id.as_bytes()[..])
+    let row = query("delete from deliveries where webhook_id = $1 and event_id = $2 returning attempts")
+        .bind(key.webhook_id.as_bytes())
+        .bind(key.event_id.as_bytes())
         .fetch_optional(conn)
         .await?;
     row.as_ref().map(|row| Record::new("deliveries", row).count("attempts")).transpose()
 }
 
-/// Deliveries as they are shown, each with its event's type and its last attempt: `$inner` finds them, `$rest` orders them.
+/// Deliveries as they are shown, of one of the tables that hold them, each with its event's type and its last attempt.
+///
+/// The type is asked for row by row and not joined: a database that begins with the events, because they too are in the
+/// order of the page, reads those of everybody.
 macro_rules! select_deliveries {
-    ($inner:literal, $rest:literal) => {
+    ($ending:literal, $at:literal, $from:literal, $rest:literal) => {
         concat!(
-            "select d.webhook_id, d.event_id, d.ending, d.attempts, d.at, e.type,
-                a.number, a.started_at, a.status_code, a.failure
-         from (",
-            $inner,
-            "         ) d
-         join events e on e.id = d.event_id
+            "select d.webhook_id, d.event_id, ",
+            $ending,
+            " as ending, d.attempts, ",
+            $at,
+            " as at,
+                (select e.type from events e where e.id = d.event_id) as type,
+                a.number, a.started_at, a.status_code, a.failure ",
+            $from,
+            "
          left join attempts a
                 on a.webhook_id = d.webhook_id
                and a.event_id = d.event_id
@@ -108,89 +118,98 @@ macro_rules! select_deliveries {
 }
 
 /// A page of a webhook's deliveries, newest event first.
-///
-/// Queue and history are both in the order of the page, so the database merges them and stops when the page is full.
-/// Without the cast, `ending` would have a type in one and none in the other, and SQLite would read and sort them whole.
 pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit: u32) -> Result<Vec<Delivery>> {
-    let wants = |state: &str| filter.states.is_empty() || filter.states.contains(&state);
-    let rows = sqlx::query(select_deliveries!(
-        "
-             select webhook_id, event_id, cast(null as text) as ending, attempts, due_at as at
-             from queue
-             where webhook_id = $1 and event_id < $2 and event_id >= $3 and ($4 or $5)
-             union all
-             select webhook_id, event_id, ending, attempts, ended_at as at
-             from deliveries
-             where webhook_id = $1 and event_id < $2 and event_id >= $3 and ($6 or $7 or $8)
-        ",
-        "where case
-                   when d.ending is null and (a.failure is not null or a.status_code not between 200 and 299) then $5
-                   when d.ending is null then $4
-                   when d.ending = 'delivered' then $6
-                   when d.ending = 'exhausted' then $7
-                   else $8
-               end
-           and ($9 is null or e.type = $9)
+    let queued = select_deliveries!(
+        "cast(null as text)",
+        "d.due_at",
+        "from queue d",
+        "where d.webhook_id = $1
+           and d.event_id < $2
+           and d.event_id >= $3
+           and ((select e.type from events e where e.id = d.event_id) = $4 or $4 is null)
+           and case when a.failure is not null or a.status_code not between 200 and 299 then $6 = 1 else $7 = 1 end
          order by d.event_id desc
-         limit $10"
-    ))
-    .bind(&webhook_id.as_bytes()[..])
-    .bind(filter.before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
-    .bind(filter.from.map_or_else(Vec::new, |id| id.as_bytes().to_vec()))
-    .bind(i64::from(wants("pending")))
-    .bind(i64::from(wants("failed")))
-    .bind(i64::from(wants("delivered")))
-    .bind(i64::from(wants("exhausted")))
-    .bind(i64::from(wants("cancelled")))
-    .bind(filter.event_type.as_ref().map(|name| name.as_str().to_owned()))
-    .bind(i64::from(limit))
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(delivery).collect()
+         limit $5"
+    );
+    let ended = select_deliveries!(
+        "d.ending",
+        "d.ended_at",
+        "from deliveries d",
+        "where d.webhook_id = $1
+           and d.event_id < $2
+           and d.event_id >= $3
+           and ((select e.type from events e where e.id = d.event_id) = $4 or $4 is null)
+           and case d.ending when 'delivered' then $6 = 1 when 'exhausted' then $7 = 1 else $8 = 1 end
+         order by d.event_id desc
+         limit $5"
+    );
+    let mut rows = Vec::new();
+    for (text, states) in [(queued, &["failed", "pending"][..]), (ended, &["delivered", "exhausted", "cancelled"])] {
+        let wants = |state: &&str| i64::from(filter.states.is_empty() || filter.states.contains(state));
+        let page = query(text)
+            .bind(webhook_id.as_bytes())
+            .bind(filter.before.as_ref().map_or(LAST, |id| &id.as_bytes()[..]))
+            .bind(filter.from.as_ref().map_or(FIRST, |id| &id.as_bytes()[..]))
+            .bind(filter.event_type.as_ref().map(EventType::as_str))
+            .bind(i64::from(limit));
+        if states.iter().any(|state| wants(state) == 1) {
+            rows.extend(states.iter().map(wants).fold(page, Query::bind).fetch_all(conn).await?);
+        }
+    }
+    let mut page = rows.iter().map(delivery).collect::<Result<Vec<_>>>()?;
+    page.sort_by_key(|delivery| Reverse(delivery.key.event_id));
+    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(page)
 }
 
 /// The deliveries of one event, of every webhook that the tenant has or had; at most `limit`.
 pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, limit: u32) -> Result<Vec<Delivery>> {
-    let rows = sqlx::query(select_deliveries!(
-        "
-             select q.webhook_id, q.event_id, cast(null as text) as ending, q.attempts, q.due_at as at
-             from webhooks w
-             join queue q on q.webhook_id = w.id and q.event_id = $2
-             where w.tenant_id = $1
-             union all
-             select h.webhook_id, h.event_id, h.ending, h.attempts, h.ended_at as at
-             from webhooks w
-             join deliveries h on h.webhook_id = w.id and h.event_id = $2
-             where w.tenant_id = $1
-        ",
-        "order by d.webhook_id
+    let queued = select_deliveries!(
+        "cast(null as text)",
+        "d.due_at",
+        "from webhooks w
+         join queue d on d.webhook_id = w.id and d.event_id = $2",
+        "where w.tenant_id = $1
+         order by w.id
          limit $3"
-    ))
-    .bind(&tenant_id.as_bytes()[..])
-    .bind(&event_id.as_bytes()[..])
-    .bind(i64::from(limit))
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(delivery).collect()
+    );
+    let ended = select_deliveries!(
+        "d.ending",
+        "d.ended_at",
+        "from webhooks w
+         join deliveries d on d.webhook_id = w.id and d.event_id = $2",
+        "where w.tenant_id = $1
+         order by w.id
+         limit $3"
+    );
+    let mut rows = Vec::new();
+    for text in [queued, ended] {
+        let page = query(text).bind(tenant_id.as_bytes()).bind(event_id.as_bytes()).bind(i64::from(limit));
+        rows.extend(page.fetch_all(conn).await?);
+    }
+    let mut deliveries = rows.iter().map(delivery).collect::<Result<Vec<_>>>()?;
+    deliveries.sort_by_key(|delivery| delivery.key.webhook_id);
+    deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(deliveries)
 }
 
 /// Every attempt of a delivery, in order.
 pub async fn attempts(conn: &mut Conn, key: DeliveryKey) -> Result<Vec<Attempt>> {
-    let rows = sqlx::query(
+    let rows = query(
         "select number, started_at, took_for, status_code, failure, excerpt, kid
          from attempts
          where webhook_id = $1
            and event_id = $2
          order by number",
     )
-    .bind(&key.webhook_id.as_bytes()[..])
-    .bind(&key.event_id.as_bytes()[..])
+    .bind(key.webhook_id.as_bytes())
+    .bind(key.event_id.as_bytes())
     .fetch_all(conn)
     .await?;
     rows.iter().map(attempt).collect()
 }
 
-fn delivery(row: &SqliteRow) -> Result<Delivery> {
+fn delivery(row: &Row) -> Result<Delivery> {
     let record = Record::new("deliveries", row);
     let at = record.instant("at")?;
     let last_attempt_at = record.instant_or_null("started_at")?;
@@ -214,7 +233,7 @@ fn delivery(row: &SqliteRow) -> Result<Delivery> {
     })
 }
 
-fn attempt(row: &SqliteRow) -> Result<Attempt> {
+fn attempt(row: &Row) -> Result<Attempt> {
     let record = Record::new("attempts", row);
     let took_for = u64::try_from(record.int("took_for")?).map_err(|_| record.corrupt("took_for", "negative"))?;
     Ok(Attempt {

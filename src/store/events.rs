@@ -2,49 +2,43 @@
 
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteRow;
-
-use super::bulk;
-use super::record::Record;
+use super::bulk::Set;
+use super::query::{LAST, query};
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::event::{Event, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 
 pub async fn insert(conn: &mut Conn, events: &[Arc<Event>]) -> Result<()> {
-    let insert = "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)";
-    let statements = bulk::inserts(insert, 7, events, |row, event| {
-        row.push_bind(event.map(|event| &event.id.as_bytes()[..]))
-            .push_bind(event.map(|event| &event.tenant_id.as_bytes()[..]))
-            .push_bind(event.map(|event| event.event_type.as_str()))
-            .push_bind(event.map(|event| &event.payload[..]))
-            .push_bind(event.map(|event| event.occurred_at.as_micros()))
-            .push_bind(event.map(|event| event.accepted_at.as_micros()))
-            .push_bind(event.map(|event| i64::from(event.deliveries)));
-    });
-    for mut statement in statements {
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let rows = Set::default()
+        .blobs(events.iter().map(|event| &event.id.as_bytes()[..]))
+        .blobs(events.iter().map(|event| &event.tenant_id.as_bytes()[..]))
+        .texts(events.iter().map(|event| event.event_type.as_str()))
+        .blobs(events.iter().map(|event| &event.payload[..]))
+        .ints(events.iter().map(|event| event.occurred_at.as_micros()))
+        .ints(events.iter().map(|event| event.accepted_at.as_micros()))
+        .ints(events.iter().map(|event| i64::from(event.deliveries)));
+    rows.execute(
+        conn,
+        "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
+         select column1, column2, column3, column4, column5, column6, column7
+         from {rows}",
+    )
+    .await
 }
 
 /// The events with these ids, in no particular order; ids that do not exist are passed over. A damaged record spoils
 /// nothing but itself.
 pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Result<Event>>> {
-    let select = "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+    let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
+    let found = rows.fetch_all(
+        conn,
+        "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
          from events
-         where id in (";
-    let statements = bulk::lookups(select, ids, |row, id| {
-        row.push_bind(&id.as_bytes()[..]);
-    });
-    let mut events = Vec::with_capacity(ids.len());
-    for mut statement in statements {
-        statement.push(")");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            events.push(event(&row));
-        }
-    }
-    Ok(events)
+         where id in (select column1 from {rows})",
+    );
+    Ok(found.await?.iter().map(event).collect())
 }
 
 /// The event, if it is this tenant's.
@@ -55,7 +49,7 @@ pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: EventId) -> Result<Op
 
 /// A page of a tenant's events, newest first, older than `before`.
 pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<EventId>, limit: u32) -> Result<Vec<Event>> {
-    let rows = sqlx::query(
+    let rows = query(
         "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
          from events
          where tenant_id = $1
@@ -63,8 +57,8 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<EventId>,
          order by id desc
          limit $3",
     )
-    .bind(&tenant_id.as_bytes()[..])
-    .bind(before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
+    .bind(tenant_id.as_bytes())
+    .bind(before.as_ref().map_or(LAST, |id| &id.as_bytes()[..]))
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await?;
@@ -82,7 +76,7 @@ pub async fn receipts(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Receipt>> 
         .collect())
 }
 
-fn event(row: &SqliteRow) -> Result<Event> {
+fn event(row: &Row) -> Result<Event> {
     let record = Record::new("events", row);
     Ok(Event {
         id: EventId::from_bytes(record.id("id")?),

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::bulk;
+use super::bulk::Set;
+use super::query::query;
 use super::record::Record;
 use super::{Conn, Result};
 use crate::domain::id::{EventId, TenantId};
@@ -25,22 +26,22 @@ pub struct Remembered {
 
 /// What is remembered under these names, by tenant and key.
 pub async fn find(conn: &mut Conn, named: &[&Named]) -> Result<HashMap<(TenantId, String), Remembered>> {
-    let select = "select tenant_id, key, fingerprint, event_ids
+    let rows = Set::default()
+        .blobs(named.iter().map(|named| &named.tenant_id.as_bytes()[..]))
+        .texts(named.iter().map(|named| named.key.as_str()));
+    let found = rows.fetch_all(
+        conn,
+        "select tenant_id, key, fingerprint, event_ids
          from idempotency_keys
-         where (tenant_id, key) in (";
-    let statements = bulk::lookups(select, named, |row, named| {
-        row.push_bind(&named.tenant_id.as_bytes()[..]).push_bind(named.key.as_str());
+         where (tenant_id, key) in (select column1, column2 from {rows})",
+    );
+    let found = found.await?;
+    let found = found.iter().map(|row| {
+        let record = Record::new("idempotency_keys", row);
+        let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("key")?);
+        Ok((name, remembered(&record)?))
     });
-    let mut found = HashMap::new();
-    for mut statement in statements {
-        statement.push(")");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            let record = Record::new("idempotency_keys", &row);
-            let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("key")?);
-            found.insert(name, remembered(&record)?);
-        }
-    }
-    Ok(found)
+    found.collect()
 }
 
 fn remembered(record: &Record<'_>) -> Result<Remembered> {
@@ -55,24 +56,31 @@ fn remembered(record: &Record<'_>) -> Result<Remembered> {
     })
 }
 
+/// Remembers what came of these names, in the order of the names, so that two nodes with the same ones do not block each
+/// other.
 pub async fn insert(conn: &mut Conn, rows: &[(Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
-    let insert = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)";
-    let statements = bulk::inserts(insert, 5, rows, |row, named| {
-        row.push_bind(named.map(|(named, _)| &named.tenant_id.as_bytes()[..]))
-            .push_bind(named.map(|(named, _)| named.key.as_str()))
-            .push_bind(named.map(|(named, _)| &named.fingerprint[..]))
-            .push_bind(named.map(|(_, ids)| ids.iter().flat_map(|id| *id.as_bytes()).collect::<Vec<u8>>()))
-            .push_bind(named.map(|_| now.as_micros()));
-    });
-    for mut statement in statements {
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let mut rows: Vec<&(Named, Vec<EventId>)> = rows.iter().collect();
+    rows.sort_unstable_by_key(|(named, _)| (named.tenant_id, &named.key));
+    let event_ids: Vec<Vec<u8>> =
+        rows.iter().map(|(_, ids)| ids.iter().flat_map(|id| *id.as_bytes()).collect()).collect();
+    let rows = Set::default()
+        .blobs(rows.iter().map(|(named, _)| &named.tenant_id.as_bytes()[..]))
+        .texts(rows.iter().map(|(named, _)| named.key.as_str()))
+        .blobs(rows.iter().map(|(named, _)| &named.fingerprint[..]))
+        .blobs(event_ids.iter().map(Vec::as_slice))
+        .ints(rows.iter().map(|_| now.as_micros()));
+    rows.execute(
+        conn,
+        "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
+         select column1, column2, column3, column4, column5
+         from {rows}",
+    )
+    .await
 }
 
 /// Forgets at most `limit` names older than `before`; answers how many.
 pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64> {
-    let forgotten = sqlx::query(
+    let forgotten = query(
         "delete from idempotency_keys
          where (tenant_id, key) in (
              select tenant_id, key from idempotency_keys where created_at < $1 order by created_at limit $2
@@ -82,5 +90,5 @@ pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u6
     .bind(i64::from(limit))
     .execute(conn)
     .await?;
-    Ok(forgotten.rows_affected())
+    Ok(forgotten)
 }

@@ -1,18 +1,42 @@
-//! The schema, compiled in. Forward only; what is written here was run somewhere and is never edited.
+//! The schema, compiled in, once for each database. Forward only; what is written here was run somewhere and is never
+//! edited.
 
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqlitePool};
+use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 
 use super::{Result, StoreError};
 
-const SQLITE: [(i64, &str, &str); 1] = [(1, "foundation", include_str!("../../migrations/sqlite/0001_foundation.sql"))];
+const NAMES: [&str; 3] = ["foundation", "nodes", "retention"];
 
-pub(super) async fn run(pool: &SqlitePool) -> Result<()> {
-    let migrations = SQLITE.map(|(version, name, sql)| {
-        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    let migrator = Migrator { migrations: Cow::Owned(migrations.to_vec()), ..Migrator::DEFAULT };
-    migrator.run(pool).await.map_err(StoreError::Migration)
+const SQLITE: [&str; NAMES.len()] = [
+    include_str!("../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../migrations/sqlite/0002_nodes.sql"),
+    include_str!("../../migrations/sqlite/0003_retention.sql"),
+];
+
+const POSTGRES: [&str; NAMES.len()] = [
+    include_str!("../../migrations/postgres/0001_foundation.sql"),
+    include_str!("../../migrations/postgres/0002_nodes.sql"),
+    include_str!("../../migrations/postgres/0003_retention.sql"),
+];
+
+pub(super) async fn run_on_sqlite(pool: &SqlitePool) -> Result<()> {
+    migrator(SQLITE).run(pool).await.map_err(StoreError::Migration)
+}
+
+pub(super) async fn run_on_postgres(pool: &PgPool) -> Result<()> {
+    migrator(POSTGRES).run(pool).await.map_err(StoreError::Migration)
+}
+
+fn migrator(texts: [&'static str; NAMES.len()]) -> Migrator {
+    let migrations: Vec<Migration> = (1..)
+        .zip(NAMES)
+        .zip(texts)
+        .map(|((version, name), sql)| {
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
 }

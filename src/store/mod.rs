@@ -13,30 +13,34 @@ pub mod deliveries;
 pub mod events;
 pub mod idempotency;
 mod migrations;
+pub mod nodes;
+mod postgres;
+mod query;
 pub mod queue;
 mod record;
 pub mod settings;
 pub mod signing_keys;
+mod sqlite;
 pub mod tenants;
 pub mod webhooks;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
-/// A connection on which questions are asked.
-pub type Conn = SqliteConnection;
+pub use sqlite::{create_folder_of, path_of as sqlite_path};
 
-/// Connections that only read. More would only take turns on two cores.
-const READERS: u32 = 4;
-/// How long a writer waits for another process (an administrator's command) to finish its transaction.
-const BUSY_FOR: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection before it is told that the database is not available.
-const ACQUIRE_FOR: Duration = Duration::from_secs(5);
-/// Pages after which the write-ahead log is folded back; the default of 1,000 does so every few hundred events.
-const CHECKPOINT_PAGES: &str = "4000";
+/// A connection on which questions are asked, inside a transaction.
+pub enum Conn {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Conn {
+    fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
 
 /// Why a question had no answer. That something is not there is no error: it is `None`.
 #[derive(Debug, thiserror::Error)]
@@ -49,15 +53,20 @@ pub enum StoreError {
     Corrupt { table: &'static str, column: &'static str, why: &'static str },
     #[error("the database cannot be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
-    #[error(
-        "{0:?} databases are not among those this build knows; set SIGNET_DATABASE_URL to sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db"
-    )]
+    #[error("{0:?} databases are not among those that Signet knows; {KNOWN_DATABASES}")]
     UnknownDatabase(String),
+    #[error("the URL of the database cannot be read; {KNOWN_DATABASES}")]
+    MalformedUrl,
+    #[error("PostgreSQL {0} is too old; Signet needs 15 or newer")]
+    TooOld(String),
     #[error("the file {path} cannot be written")]
     File { path: PathBuf, source: std::io::Error },
     #[error("cannot create the folder {folder} for the database")]
     Folder { folder: PathBuf, source: std::io::Error },
 }
+
+/// What PostgreSQL calls a transaction that lost against another one: a failed serialization and a deadlock.
+const RACES: [&str; 2] = ["40001", "40P01"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -65,7 +74,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(refused)
                 if refused.is_unique_violation()
                     || refused.is_foreign_key_violation()
-                    || refused.is_check_violation() =>
+                    || refused.is_check_violation()
+                    || refused.code().is_some_and(|code| RACES.contains(&&*code)) =>
             {
                 Self::Conflict(refused.message().to_owned())
             }
@@ -76,15 +86,26 @@ impl From<sqlx::Error> for StoreError {
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// What may stand in a database's URL, for those who wrote something else.
+pub const KNOWN_DATABASES: &str = "write sqlite:// and a path, such as sqlite://data/signet.db or \
+     sqlite:///var/lib/signet/signet.db, or postgres://user:password@host/database";
+
 /// The open database.
 #[derive(Clone)]
-pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+pub struct Store(Pools);
+
+#[derive(Clone)]
+enum Pools {
+    /// One writes, several read.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it leaves no trace.
-pub struct Tx(Transaction<'static, Sqlite>);
+pub struct Tx(Conn);
 
 impl Tx {
     pub fn conn(&mut self) -> &mut Conn {
@@ -93,12 +114,15 @@ impl Tx {
 
     /// Makes everything durable: when this returns, a power cut loses none of it.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
+        match self.0 {
+            Conn::Sqlite(tx) => Ok(tx.commit().await?),
+            Conn::Postgres(tx) => query::in_time(tx.commit()).await,
+        }
     }
 }
 
 /// A connection that only reads, and for as long as it is held sees one moment: what two questions answer fits together.
-pub struct Reader(Transaction<'static, Sqlite>);
+pub struct Reader(Conn);
 
 impl Reader {
     pub fn conn(&mut self) -> &mut Conn {
@@ -106,95 +130,59 @@ impl Reader {
     }
 }
 
-/// The file of a `sqlite://` URL.
-pub fn sqlite_path(url: &str) -> Result<PathBuf> {
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && !path.contains(['?', '#']) => Ok(PathBuf::from(path)),
-        // The rest of the URL may hold a password.
-        _ => Err(StoreError::UnknownDatabase(url.split_once("://").map_or("", |(scheme, _)| scheme).to_owned())),
-    }
-}
-
 impl Store {
-    /// Opens the database, creates it when it is missing, and brings its tables up to date.
+    /// Opens the database and brings its tables up to date. An SQLite database that is missing is created.
     pub async fn open(url: &str) -> Result<Self> {
-        let path = sqlite_path(url)?;
-        create_folder_of(&path)?;
-        create_private(&path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_FOR)
-            .foreign_keys(true)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .statement_cache_capacity(200);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            // After a full disk SQLite ends the transaction by itself and the driver still counts it. Such a connection
-            // would refuse every later transaction, so it is exchanged for a new one.
-            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
-            .acquire_timeout(ACQUIRE_FOR)
-            .connect_with(options.clone().create_if_missing(true))
-            .await?;
-        migrations::run(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .acquire_timeout(ACQUIRE_FOR)
-            .connect_with(options.read_only(true))
-            .await?;
-        Ok(Self { writer, readers })
+        let pools = match url.split_once("://") {
+            Some(("sqlite", _)) => sqlite::open(url).await?,
+            Some(("postgres" | "postgresql", _)) => postgres::open(url).await?,
+            // The rest of the URL may hold a password.
+            Some((scheme, _)) => return Err(StoreError::UnknownDatabase(scheme.to_owned())),
+            None => return Err(StoreError::MalformedUrl),
+        };
+        Ok(Self(pools))
     }
 
-    /// Begins a transaction that may write. One at a time.
+    /// Whether other servers may work on this database at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Pools::Postgres(_))
+    }
+
+    /// Begins a transaction that may write. On SQLite, one at a time.
     pub async fn write(&self) -> Result<Tx> {
-        Ok(Tx(self.writer.begin_with("begin immediate").await?))
+        Ok(Tx(match &self.0 {
+            Pools::Sqlite { writer, .. } => Conn::Sqlite(writer.begin_with("begin immediate").await?),
+            Pools::Postgres(pool) => Conn::Postgres(query::in_time(pool.begin()).await?),
+        }))
     }
 
     /// Lends a connection that sees what is committed by the time of its first question.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(Reader(self.readers.begin().await?))
+        Ok(Reader(match &self.0 {
+            Pools::Sqlite { readers, .. } => Conn::Sqlite(readers.begin().await?),
+            Pools::Postgres(pool) => {
+                let begin = "begin isolation level repeatable read, read only";
+                Conn::Postgres(query::in_time(pool.begin_with(begin)).await?)
+            }
+        }))
     }
 
     /// Whether the database can be read and written at this moment. A full disk shows only when something is written.
     pub async fn check(&self) -> Result<()> {
-        sqlx::query("select 1").execute(self.read().await?.conn()).await?;
+        settings::get(self.read().await?.conn(), settings::READINESS).await?;
         let mut tx = self.write().await?;
         settings::put(tx.conn(), settings::READINESS, "written").await?;
         tx.commit().await
     }
 
-    /// Folds the write-ahead log back and closes every connection.
+    /// Closes every connection; on SQLite, folds the write-ahead log back.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// Makes the database file for its owner alone, unless it is there. SQLite gives its other files the same permissions.
-fn create_private(path: &Path) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|source| StoreError::File { path: path.to_owned(), source })
-}
-
-/// Makes the folder that a database file lies in, unless it is there.
-pub fn create_folder_of(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true);
-            // Payloads are personal data: a folder of our making is for its owner alone.
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.create(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })
+        match &self.0 {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
         }
-        _ => Ok(()),
     }
 }

@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 
-use super::bulk;
+use super::bulk::Set;
+use super::query::{FIRST, query};
 use super::record::Record;
 use super::{Conn, Result};
 use crate::domain::delivery::{Claim, DeliveryKey};
@@ -51,24 +52,25 @@ pub struct Postponed {
 }
 
 pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
-    let insert = "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)";
-    let statements = bulk::inserts(insert, 6, entries, |row, entry| {
-        row.push_bind(entry.map(|entry| &entry.key.webhook_id.as_bytes()[..]))
-            .push_bind(entry.map(|entry| &entry.key.event_id.as_bytes()[..]))
-            .push_bind(entry.map(|entry| entry.due_at.as_micros()))
-            .push_bind(entry.map(|entry| i64::from(entry.node_id.is_some())))
-            .push_bind(entry.map(|entry| i64::from(entry.attempts)))
-            .push_bind(entry.and_then(|entry| entry.node_id.as_ref()).map(|id| &id.as_bytes()[..]));
-    });
-    for mut statement in statements {
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let rows = Set::default()
+        .blobs(entries.iter().map(|entry| &entry.key.webhook_id.as_bytes()[..]))
+        .blobs(entries.iter().map(|entry| &entry.key.event_id.as_bytes()[..]))
+        .ints(entries.iter().map(|entry| entry.due_at.as_micros()))
+        .ints(entries.iter().map(|entry| i64::from(entry.node_id.is_some())))
+        .ints(entries.iter().map(|entry| i64::from(entry.attempts)))
+        .blobs(entries.iter().map(|entry| entry.node_id.as_ref().map(|id| &id.as_bytes()[..])));
+    rows.execute(
+        conn,
+        "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+         select column1, column2, column3, column4, column5, column6
+         from {rows}",
+    )
+    .await
 }
 
 /// Claims at most `limit` due deliveries of one webhook, the longest due first.
 pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &Lease) -> Result<Vec<Claim>> {
-    let rows = sqlx::query(
+    let rows = query(
         "update queue
          set due_at = $4, claims = claims + 1, node_id = $5
          where (webhook_id, event_id) in (
@@ -76,11 +78,11 @@ pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &L
          )
          returning webhook_id, event_id, claims, attempts",
     )
-    .bind(&webhook_id.as_bytes()[..])
+    .bind(webhook_id.as_bytes())
     .bind(i64::from(limit))
     .bind(lease.now.as_micros())
     .bind(lease.until.as_micros())
-    .bind(&lease.node_id.as_bytes()[..])
+    .bind(lease.node_id.as_bytes())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -94,20 +96,22 @@ pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &L
 
 /// When the first delivery of this webhook is due, leases included.
 pub async fn next_due_at(conn: &mut Conn, webhook_id: WebhookId) -> Result<Option<Timestamp>> {
-    let due_at = sqlx::query_scalar::<_, Option<i64>>("select min(due_at) from queue where webhook_id = $1")
-        .bind(&webhook_id.as_bytes()[..])
-        .fetch_one(conn)
+    let row = query("select due_at from queue where webhook_id = $1 order by due_at limit 1")
+        .bind(webhook_id.as_bytes())
+        .fetch_optional(conn)
         .await?;
-    Ok(due_at.map(Timestamp::from_micros))
+    row.as_ref().map(|row| Record::new("queue", row).instant("due_at")).transpose()
 }
 
 /// Every webhook with work in the queue. Jumps from webhook to webhook in the index, whatever the backlog's size.
 pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
-    let rows = sqlx::query(
+    let rows = query(
         "with recursive lane (webhook_id) as (
-             select min(webhook_id) from queue
+             select (select q.webhook_id from queue q where q.webhook_id > $1 order by q.webhook_id limit 1)
              union all
-             select (select min(q.webhook_id) from queue q where q.webhook_id > lane.webhook_id)
+             select (
+                 select q.webhook_id from queue q where q.webhook_id > lane.webhook_id order by q.webhook_id limit 1
+             )
              from lane
              where lane.webhook_id is not null
          )
@@ -115,6 +119,7 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
          from lane
          where lane.webhook_id is not null",
     )
+    .bind(FIRST)
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -130,78 +135,77 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
 
 /// Takes deliveries out whose claims, given with their fences, still hold; answers which did.
 pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<HashSet<(DeliveryKey, u32)>> {
-    let delete = "delete from queue where (webhook_id, event_id, claims) in (";
-    let statements = bulk::lookups(delete, claims, |row, (key, fence)| {
-        row.push_bind(&key.webhook_id.as_bytes()[..])
-            .push_bind(&key.event_id.as_bytes()[..])
-            .push_bind(i64::from(*fence));
+    let rows = Set::default()
+        .blobs(claims.iter().map(|(key, _)| &key.webhook_id.as_bytes()[..]))
+        .blobs(claims.iter().map(|(key, _)| &key.event_id.as_bytes()[..]))
+        .ints(claims.iter().map(|(_, fence)| i64::from(*fence)));
+    let removed = rows.fetch_all(
+        conn,
+        "delete from queue
+         where (webhook_id, event_id, claims) in (select column1, column2, column3 from {rows})
+         returning webhook_id, event_id, claims",
+    );
+    let removed = removed.await?;
+    let removed = removed.iter().map(|row| {
+        let record = Record::new("queue", row);
+        Ok((key(&record)?, record.count("claims")?))
     });
-    let mut removed = HashSet::with_capacity(claims.len());
-    for mut statement in statements {
-        statement.push(") returning webhook_id, event_id, claims");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            let record = Record::new("queue", &row);
-            removed.insert((key(&record)?, record.count("claims")?));
-        }
-    }
-    Ok(removed)
+    removed.collect()
 }
 
 /// Puts deliveries back for later whose claims still hold.
 pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
-    let update = "update queue set attempts = later.column4, due_at = later.column5, node_id = null from (";
-    let statements = bulk::lookups(update, postponed, |row, postponed| {
-        row.push_bind(&postponed.key.webhook_id.as_bytes()[..])
-            .push_bind(&postponed.key.event_id.as_bytes()[..])
-            .push_bind(i64::from(postponed.fence))
-            .push_bind(i64::from(postponed.attempts))
-            .push_bind(postponed.due_at.as_micros());
-    });
-    for mut statement in statements {
-        statement.push(
-            ") as later
-             where queue.webhook_id = later.column1
-               and queue.event_id = later.column2
-               and queue.claims = later.column3",
-        );
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let rows = Set::default()
+        .blobs(postponed.iter().map(|postponed| &postponed.key.webhook_id.as_bytes()[..]))
+        .blobs(postponed.iter().map(|postponed| &postponed.key.event_id.as_bytes()[..]))
+        .ints(postponed.iter().map(|postponed| i64::from(postponed.fence)))
+        .ints(postponed.iter().map(|postponed| i64::from(postponed.attempts)))
+        .ints(postponed.iter().map(|postponed| postponed.due_at.as_micros()));
+    rows.execute(
+        conn,
+        "update queue
+         set attempts = given.column4, due_at = given.column5, node_id = null
+         from {rows}
+         where queue.webhook_id = given.column1
+           and queue.event_id = given.column2
+           and queue.claims = given.column3",
+    )
+    .await
 }
 
 /// Makes everything due that is claimed by anybody. Only for whoever has proved that no other node lives.
 pub async fn release_all(conn: &mut Conn, now: Timestamp) -> Result<u64> {
-    let released = sqlx::query("update queue set due_at = $1, node_id = null where node_id is not null")
+    let released = query("update queue set due_at = $1, node_id = null where node_id is not null")
         .bind(now.as_micros())
         .execute(conn)
         .await?;
-    Ok(released.rows_affected())
+    Ok(released)
 }
 
 /// Gives back what this node claimed and will not settle.
 pub async fn release(conn: &mut Conn, node_id: NodeId, now: Timestamp) -> Result<u64> {
-    let released = sqlx::query("update queue set due_at = $2, node_id = null where node_id = $1")
-        .bind(&node_id.as_bytes()[..])
+    let released = query("update queue set due_at = $2, node_id = null where node_id = $1")
+        .bind(node_id.as_bytes())
         .bind(now.as_micros())
         .execute(conn)
         .await?;
-    Ok(released.rows_affected())
+    Ok(released)
 }
 
 /// Makes a waiting delivery due; answers whether it waits in the queue at all. One that is under way is left alone.
 pub async fn hasten(conn: &mut Conn, key: DeliveryKey, now: Timestamp) -> Result<bool> {
-    let found = sqlx::query(
+    let found = query(
         "update queue
          set due_at = case when node_id is null then $3 else due_at end
          where webhook_id = $1
            and event_id = $2",
     )
-    .bind(&key.webhook_id.as_bytes()[..])
-    .bind(&key.event_id.as_bytes()[..])
+    .bind(key.webhook_id.as_bytes())
+    .bind(key.event_id.as_bytes())
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(found.rows_affected() == 1)
+    Ok(found == 1)
 }
 
 fn key(record: &Record<'_>) -> Result<DeliveryKey> {

@@ -1,21 +1,38 @@
 //! Reading columns as domain values. What cannot be one is reported with its table and column.
 
 use bytes::Bytes;
-use sqlx::Row;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
 
 use super::{Result, StoreError};
 use crate::domain::time::Timestamp;
 
+/// A row of whichever database is open.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
 /// A row, and the table that is to blame when it makes no sense.
 pub(super) struct Record<'r> {
-    row: &'r SqliteRow,
+    row: &'r Row,
     table: &'static str,
 }
 
 impl<'r> Record<'r> {
-    pub(super) fn new(table: &'static str, row: &'r SqliteRow) -> Self {
+    pub(super) fn new(table: &'static str, row: &'r Row) -> Self {
         Self { row, table }
+    }
+
+    fn get<'v, T>(&'v self, column: &'static str) -> Result<T>
+    where
+        T: Decode<'v, Sqlite> + Type<Sqlite> + Decode<'v, Postgres> + Type<Postgres>,
+    {
+        Ok(match self.row {
+            Row::Sqlite(row) => row.try_get(column)?,
+            Row::Postgres(row) => row.try_get(column)?,
+        })
     }
 
     pub(super) fn corrupt(&self, column: &'static str, why: &'static str) -> StoreError {
@@ -28,28 +45,28 @@ impl<'r> Record<'r> {
     }
 
     pub(super) fn id_or_null(&self, column: &'static str) -> Result<Option<[u8; 16]>> {
-        let bytes = self.row.try_get::<Option<&[u8]>, _>(column)?;
+        let bytes = self.get::<Option<&[u8]>>(column)?;
         bytes.map(|bytes| bytes.try_into().map_err(|_| self.corrupt(column, "not sixteen bytes"))).transpose()
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String> {
-        Ok(self.row.try_get(column)?)
+        self.get(column)
     }
 
     pub(super) fn text_or_null(&self, column: &'static str) -> Result<Option<String>> {
-        Ok(self.row.try_get(column)?)
+        self.get(column)
     }
 
     pub(super) fn bytes(&self, column: &'static str) -> Result<Bytes> {
-        Ok(Bytes::copy_from_slice(self.row.try_get::<&[u8], _>(column)?))
+        Ok(Bytes::copy_from_slice(self.get::<&[u8]>(column)?))
     }
 
     pub(super) fn int(&self, column: &'static str) -> Result<i64> {
-        Ok(self.row.try_get(column)?)
+        self.get(column)
     }
 
     pub(super) fn int_or_null(&self, column: &'static str) -> Result<Option<i64>> {
-        Ok(self.row.try_get(column)?)
+        self.get(column)
     }
 
     /// A number that cannot be negative or huge.
@@ -67,7 +84,7 @@ impl<'r> Record<'r> {
 
     /// A word that stands for a value of the domain.
     pub(super) fn word<T>(&self, column: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-        let word = self.row.try_get::<&str, _>(column)?;
+        let word = self.get::<&str>(column)?;
         parse(word).ok_or_else(|| self.corrupt(column, "an unknown word"))
     }
 }

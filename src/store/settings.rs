@@ -1,5 +1,7 @@
 //! What the whole installation agrees on.
 
+use super::query::query;
+use super::record::Record;
 use super::{Conn, Result};
 
 /// A value sealed under the master key, by which a wrong master key is recognised before it does harm.
@@ -8,17 +10,27 @@ pub const MASTER_KEY_CHECK: &str = "master_key_check";
 /// Written again and again, to see whether writing works.
 pub const READINESS: &str = "readiness";
 
+/// How often a tenant's keys were changed, of whichever tenant.
+pub(super) const KEYS_VERSION: &str = "keys_version";
+
+/// Changed by whoever makes what a first start lacks, so that of several nodes one makes it and the others find it.
+const FIRST_START: &str = "first_start";
+
+/// Keeps every other transaction that makes what a first start lacks waiting until this one ends.
+pub async fn hold_first_start(conn: &mut Conn) -> Result<()> {
+    put(conn, FIRST_START, "").await
+}
+
 pub async fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {
-    Ok(sqlx::query_scalar("select value from settings where name = $1").bind(name).fetch_optional(conn).await?)
+    let row = query("select value from settings where name = $1").bind(name).fetch_optional(conn).await?;
+    row.as_ref().map(|row| Record::new("settings", row).text("value")).transpose()
 }
 
 pub async fn put(conn: &mut Conn, name: &str, value: &str) -> Result<()> {
-    sqlx::query(
-        "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
-    )
-    .bind(name)
-    .bind(value)
-    .execute(conn)
-    .await?;
+    query("insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value")
+        .bind(name)
+        .bind(value)
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! Signing keys: public halves in the clear, private halves as JWEs that only `signing` can open.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::record::Record;
+use super::query::query;
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{Key, KeyState, Kid};
@@ -24,12 +23,12 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
         KeyState::Active { activated_at } => Some(activated_at.as_micros()),
         _ => None,
     };
-    sqlx::query(
+    query(
         "insert into signing_keys
              (tenant_id, kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .bind(stored.key.kid.as_str())
     .bind(stored.key.algorithm.as_str())
     .bind(stored.key.state.as_str())
@@ -45,13 +44,13 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
 
 /// Every key the tenant ever had, oldest first.
 pub async fn of_tenant(conn: &mut Conn, tenant_id: TenantId) -> Result<Vec<StoredKey>> {
-    let rows = sqlx::query(
+    let rows = query(
         "select kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at, retired_at, revoked_at
          from signing_keys
          where tenant_id = $1
          order by publication, kid",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .fetch_all(conn)
     .await?;
     rows.iter().map(stored_key).collect()
@@ -59,80 +58,80 @@ pub async fn of_tenant(conn: &mut Conn, tenant_id: TenantId) -> Result<Vec<Store
 
 /// Whether any private half is kept, of whichever tenant.
 pub async fn any_private(conn: &mut Conn) -> Result<bool> {
-    let row = sqlx::query("select 1 from signing_keys where private_jwe is not null limit 1").fetch_optional(conn);
+    let row = query("select 1 from signing_keys where private_jwe is not null limit 1").fetch_optional(conn);
     Ok(row.await?.is_some())
 }
 
 /// pending -> active.
 pub async fn promote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
-    let changed = sqlx::query(
+    let changed = query(
         "update signing_keys
          set state = 'active', activated_at = $3
          where tenant_id = $1
            and kid = $2
            and state = 'pending'",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .bind(kid.as_str())
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// active -> retiring; the private half is destroyed.
 pub async fn demote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
-    let changed = sqlx::query(
+    let changed = query(
         "update signing_keys
          set state = 'retiring', retired_at = $3, private_jwe = null
          where tenant_id = $1
            and kid = $2
            and state = 'active'",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .bind(kid.as_str())
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// retiring -> archived.
 pub async fn archive(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
-    let changed = sqlx::query(
+    let changed = query(
         "update signing_keys
          set state = 'archived', archived_at = $3
          where tenant_id = $1
            and kid = $2
            and state = 'retiring'",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .bind(kid.as_str())
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Any published state -> revoked; the private half is destroyed.
 pub async fn revoke(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, reason: &str, now: Timestamp) -> Result<bool> {
-    let changed = sqlx::query(
+    let changed = query(
         "update signing_keys
          set state = 'revoked', revoked_at = $4, revoked_reason = $3, private_jwe = null
          where tenant_id = $1
            and kid = $2
            and state in ('pending', 'active', 'retiring')",
     )
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(tenant_id.as_bytes())
     .bind(kid.as_str())
     .bind(reason)
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
-fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
+fn stored_key(row: &Row) -> Result<StoredKey> {
     let record = Record::new("signing_keys", row);
     let state = match record.text("state")?.as_str() {
         "pending" => KeyState::Pending,

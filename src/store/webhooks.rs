@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::sqlite::SqliteRow;
-
-use super::bulk;
-use super::record::Record;
+use super::bulk::Set;
+use super::query::{LAST, query};
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::event_type::{EventType, Subscription};
 use crate::domain::id::{TenantId, WebhookId};
@@ -28,16 +27,16 @@ pub struct Addressee {
 }
 
 pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Result<()> {
-    sqlx::query(
+    query(
         "insert into webhooks
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
-    .bind(&webhook.id.as_bytes()[..])
-    .bind(&webhook.tenant_id.as_bytes()[..])
+    .bind(webhook.id.as_bytes())
+    .bind(webhook.tenant_id.as_bytes())
     .bind(webhook.url.as_str())
-    .bind(events_text(webhook))
+    .bind(&events_text(webhook))
     .bind(&webhook.description)
     .bind(webhook.format.as_str())
     .bind(&webhook.audience)
@@ -71,9 +70,9 @@ macro_rules! select_webhooks {
 
 /// The webhook, if it is this tenant's and was not deleted.
 pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
-    let row = sqlx::query(select_webhooks!("where id = $1 and tenant_id = $2 and deleted_at is null"))
-        .bind(&id.as_bytes()[..])
-        .bind(&tenant_id.as_bytes()[..])
+    let row = query(select_webhooks!("where id = $1 and tenant_id = $2 and deleted_at is null"))
+        .bind(id.as_bytes())
+        .bind(tenant_id.as_bytes())
         .fetch_optional(conn)
         .await?;
     row.as_ref().map(webhook).transpose()
@@ -81,13 +80,13 @@ pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<
 
 /// A page of a tenant's webhooks, newest first, older than `before`.
 pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId>, limit: u32) -> Result<Vec<Webhook>> {
-    let rows = sqlx::query(select_webhooks!(
+    let rows = query(select_webhooks!(
         "where tenant_id = $1 and id < $2 and deleted_at is null
          order by id desc
          limit $3"
     ))
-    .bind(&tenant_id.as_bytes()[..])
-    .bind(before.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec()))
+    .bind(tenant_id.as_bytes())
+    .bind(before.as_ref().map_or(LAST, |id| &id.as_bytes()[..]))
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await?;
@@ -96,7 +95,7 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId
 
 /// Writes a changed webhook over the version it was made from; answers whether that was still the current one.
 pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
-    let changed = sqlx::query(
+    let changed = query(
         "update webhooks
          set url = $3, events = $4, description = $5, format = $6, audience = $7,
              disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10
@@ -104,10 +103,10 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
            and version = $2
            and deleted_at is null",
     )
-    .bind(&webhook.id.as_bytes()[..])
+    .bind(webhook.id.as_bytes())
     .bind(webhook.version)
     .bind(webhook.url.as_str())
-    .bind(events_text(webhook))
+    .bind(&events_text(webhook))
     .bind(&webhook.description)
     .bind(webhook.format.as_str())
     .bind(&webhook.audience)
@@ -116,7 +115,7 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     .bind(webhook.updated_at.as_micros())
     .execute(&mut *conn)
     .await?;
-    if changed.rows_affected() == 0 {
+    if changed == 0 {
         return Ok(false);
     }
     unindex(conn, webhook.id).await?;
@@ -126,19 +125,19 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
 
 /// Deletes a webhook; answers whether there was one. Its row stays for its log until the log is swept.
 pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Timestamp) -> Result<bool> {
-    let deleted = sqlx::query(
+    let deleted = query(
         "update webhooks
          set deleted_at = $3, version = version + 1, updated_at = $3
          where id = $1
            and tenant_id = $2
            and deleted_at is null",
     )
-    .bind(&id.as_bytes()[..])
-    .bind(&tenant_id.as_bytes()[..])
+    .bind(id.as_bytes())
+    .bind(tenant_id.as_bytes())
     .bind(now.as_micros())
     .execute(&mut *conn)
     .await?;
-    if deleted.rows_affected() == 0 {
+    if deleted == 0 {
         return Ok(false);
     }
     unindex(conn, id).await?;
@@ -148,14 +147,14 @@ pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Ti
 /// Disables webhooks whose receivers are gone, if they are still in the version that was spoken to.
 pub async fn disable_gone(conn: &mut Conn, gone: &[Listener], now: Timestamp) -> Result<()> {
     for listener in gone {
-        sqlx::query(
+        query(
             "update webhooks
              set disabled_at = $3, disabled_reason = 'gone', version = version + 1, updated_at = $3
              where id = $1
                and version = $2
                and disabled_at is null",
         )
-        .bind(&listener.webhook_id.as_bytes()[..])
+        .bind(listener.webhook_id.as_bytes())
         .bind(listener.version)
         .bind(now.as_micros())
         .execute(&mut *conn)
@@ -174,26 +173,24 @@ pub async fn listeners(
     let names: BTreeSet<(TenantId, &str)> =
         types.iter().flat_map(|(tenant_id, name)| name.subscriptions().map(|name| (*tenant_id, name))).collect();
     let names: Vec<(TenantId, &str)> = names.into_iter().collect();
-    let select = "select s.tenant_id, s.name, s.webhook_id, w.version
+    let rows = Set::default()
+        .blobs(names.iter().map(|(tenant_id, _)| &tenant_id.as_bytes()[..]))
+        .texts(names.iter().map(|(_, name)| *name));
+    let subscribed = rows.fetch_all(
+        conn,
+        "select s.tenant_id, s.name, s.webhook_id, w.version
          from subscriptions s
          join webhooks w on w.id = s.webhook_id
          where w.disabled_at is null
            and w.deleted_at is null
-           and (s.tenant_id, s.name) in (";
-    let statements = bulk::lookups(select, &names, |row, (tenant_id, name)| {
-        row.push_bind(&tenant_id.as_bytes()[..]).push_bind(*name);
-    });
-    for mut statement in statements {
-        statement.push(")");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            let record = Record::new("subscriptions", &row);
-            let listener = Listener {
-                webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
-                version: record.int("version")?,
-            };
-            let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("name")?);
-            found.entry(name).or_default().push(listener);
-        }
+           and (s.tenant_id, s.name) in (select column1, column2 from {rows})",
+    );
+    for row in subscribed.await? {
+        let record = Record::new("subscriptions", &row);
+        let listener =
+            Listener { webhook_id: WebhookId::from_bytes(record.id("webhook_id")?), version: record.int("version")? };
+        let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("name")?);
+        found.entry(name).or_default().push(listener);
     }
     Ok(types.iter().map(|of_type| (of_type.clone(), merged(of_type, &found))).collect())
 }
@@ -215,25 +212,18 @@ fn merged(
 
 /// The webhooks with these ids as they are now, deleted ones included. A damaged record spoils nothing but itself.
 pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result<Addressee>>> {
-    let select =
+    let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
+    let found = rows.fetch_all(
+        conn,
         "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                null as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+                cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
          from webhooks
-         where id in (";
-    let statements = bulk::lookups(select, ids, |row, id| {
-        row.push_bind(&id.as_bytes()[..]);
-    });
-    let mut addressees = Vec::with_capacity(ids.len());
-    for mut statement in statements {
-        statement.push(")");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            addressees.push(addressee(&row));
-        }
-    }
-    Ok(addressees)
+         where id in (select column1 from {rows})",
+    );
+    Ok(found.await?.iter().map(addressee).collect())
 }
 
-fn addressee(row: &SqliteRow) -> Result<Addressee> {
+fn addressee(row: &Row) -> Result<Addressee> {
     let record = Record::new("webhooks", row);
     Ok(Addressee {
         webhook: webhook(row)?,
@@ -244,39 +234,30 @@ fn addressee(row: &SqliteRow) -> Result<Addressee> {
 
 /// The current versions of these webhooks.
 pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener>> {
-    let select = "select id, version from webhooks where id in (";
-    let statements = bulk::lookups(select, ids, |row, id| {
-        row.push_bind(&id.as_bytes()[..]);
+    let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
+    let found = rows.fetch_all(conn, "select id, version from webhooks where id in (select column1 from {rows})");
+    let found = found.await?;
+    let versions = found.iter().map(|row| {
+        let record = Record::new("webhooks", row);
+        Ok(Listener { webhook_id: WebhookId::from_bytes(record.id("id")?), version: record.int("version")? })
     });
-    let mut versions = Vec::with_capacity(ids.len());
-    for mut statement in statements {
-        statement.push(")");
-        for row in statement.build().fetch_all(&mut *conn).await? {
-            let record = Record::new("webhooks", &row);
-            versions.push(Listener {
-                webhook_id: WebhookId::from_bytes(record.id("id")?),
-                version: record.int("version")?,
-            });
-        }
-    }
-    Ok(versions)
+    versions.collect()
 }
 
 async fn index(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
-    let insert = "insert into subscriptions (tenant_id, name, webhook_id)";
-    let statements = bulk::inserts(insert, 3, &webhook.subscriptions, |row, subscription| {
-        row.push_bind(subscription.map(|_| &webhook.tenant_id.as_bytes()[..]))
-            .push_bind(subscription.map(Subscription::as_str))
-            .push_bind(subscription.map(|_| &webhook.id.as_bytes()[..]));
-    });
-    for mut statement in statements {
-        statement.build().execute(&mut *conn).await?;
-    }
-    Ok(())
+    let rows = Set::default()
+        .blobs(webhook.subscriptions.iter().map(|_| &webhook.tenant_id.as_bytes()[..]))
+        .texts(webhook.subscriptions.iter().map(Subscription::as_str))
+        .blobs(webhook.subscriptions.iter().map(|_| &webhook.id.as_bytes()[..]));
+    rows.execute(
+        conn,
+        "insert into subscriptions (tenant_id, name, webhook_id) select column1, column2, column3 from {rows}",
+    )
+    .await
 }
 
 async fn unindex(conn: &mut Conn, id: WebhookId) -> Result<()> {
-    sqlx::query("delete from subscriptions where webhook_id = $1").bind(&id.as_bytes()[..]).execute(conn).await?;
+    query("delete from subscriptions where webhook_id = $1").bind(id.as_bytes()).execute(conn).await?;
     Ok(())
 }
 
@@ -299,7 +280,7 @@ fn disabled_reason(state: WebhookState) -> Option<&'static str> {
     }
 }
 
-fn webhook(row: &SqliteRow) -> Result<Webhook> {
+fn webhook(row: &Row) -> Result<Webhook> {
     let record = Record::new("webhooks", row);
     let state = match record.instant_or_null("disabled_at")? {
         None => WebhookState::Enabled,

@@ -227,8 +227,8 @@ async fn a_server_that_starts_takes_over_at_once_what_a_killed_one_had_in_hand()
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_database_is_refused() {
-    let installation = Installation::new();
+async fn a_second_server_on_the_same_sqlite_database_is_refused() {
+    let installation = Installation::on_sqlite();
     let _first = installation.serve().await;
 
     let ended = installation.beside().spawn().ended().await;

@@ -1,5 +1,5 @@
-//! What every function of the store promises, each promise a sentence, on a database of its own in a temporary folder.
-//! Only `Database::open` knows which database that is.
+//! What every function of the store promises, each promise a sentence, on a database of its own: on SQLite or on
+//! PostgreSQL, as `support/database.rs` says.
 
 mod deliveries;
 mod events;
@@ -18,6 +18,8 @@ use signet::domain::webhook::{Format, Webhook, WebhookState, WebhookUrl};
 use signet::store::{Conn, Store, StoreError, Tx, settings, tenants};
 use tempfile::TempDir;
 
+use crate::support::database;
+
 /// A database with its tables and nothing in them, inside one transaction.
 struct Database {
     tx: Tx,
@@ -28,8 +30,7 @@ struct Database {
 impl Database {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("signet.db").display());
-        let store = Store::open(&url).await.unwrap();
+        let store = Store::open(&database::fresh(folder.path())).await.unwrap();
         Self { tx: store.write().await.unwrap(), store, _folder: folder }
     }
 
@@ -172,7 +173,8 @@ async fn a_transaction_that_the_database_ended_by_itself_does_not_break_the_next
 
     // What SQLite does on its own when the disk is full, behind the back of the driver.
     let mut tx = store.write().await.unwrap();
-    sqlx::query("rollback").execute(tx.conn()).await.unwrap();
+    let Conn::Sqlite(conn) = tx.conn() else { panic!("this is SQLite") };
+    sqlx::query("rollback").execute(&mut **conn).await.unwrap();
     drop(tx);
 
     store.check().await.unwrap();

@@ -30,6 +30,8 @@ const RESERVED_KIB_MAX: u32 = 128 * 1024;
 const COPIES: u64 = 3;
 /// What a publication takes besides its body.
 const BESIDES_BYTES: u64 = 2 * 1024;
+/// How often a batch is tried again that another node got ahead of.
+const RACES_MAX: u32 = 3;
 /// Events that are committed together.
 const BATCH_EVENTS: usize = 256;
 
@@ -159,7 +161,15 @@ pub async fn run(engine: Arc<Engine>, mut inbox: Inbox, end: CancellationToken) 
 impl Engine {
     async fn write_batch(&self, batch: Vec<Submission>, end: &CancellationToken) {
         let publications: Vec<&Publication> = batch.iter().map(|submission| &submission.publication).collect();
-        let answers = match self.commit(&publications).await {
+        let mut committed = self.commit(&publications).await;
+        for _ in 0..RACES_MAX {
+            // Another node was first with an idempotency key of this batch; the next try finds what it remembered.
+            if !matches!(committed, Err(StoreError::Conflict(_))) {
+                break;
+            }
+            committed = self.commit(&publications).await;
+        }
+        let answers = match committed {
             Ok(answers) => answers,
             Err(error) => {
                 tracing::error!(

@@ -164,7 +164,7 @@ async fn an_api_key_is_shown_once_and_kept_nowhere() {
     assert!(!listed.text.contains(&key) && listed.json()["data"][0].get("key").is_none(), "{}", listed.text);
     assert_eq!(listed.json()["data"][0]["tail"], key[key.len() - 4..]);
     assert_eq!(listed.json()["data"][0]["label"], "ci");
-    let bytes = service.database_bytes();
+    let bytes = service.database_bytes().await;
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(made.json()["tail"].as_str().unwrap()), "the database was not read");
     assert!(!holds(&key) && !holds(&key["sk_live_".len()..]));

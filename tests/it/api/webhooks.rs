@@ -142,7 +142,7 @@ async fn a_signing_secret_is_not_in_the_database_as_it_is() {
 
     let made = service.post("/v1/webhooks", &json!({"url": "https://example.com/kept", "events": ["*"]})).await.json();
 
-    let bytes = service.database_bytes();
+    let bytes = service.database_bytes().await;
     let holds = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
     let text = made["signing_secret"].as_str().unwrap().strip_prefix("whsec_").unwrap();
     let raw = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();

@@ -121,13 +121,20 @@ async fn revoking_destroys_the_private_half() {
 }
 
 #[tokio::test]
-async fn a_tenant_has_one_key_that_signs() {
-    let mut database = Database::with_keys(&[signing_key(1, active()), signing_key(2, KeyState::Pending)]).await;
+async fn no_second_key_that_signs_is_added() {
+    let mut database = Database::with_keys(&[signing_key(1, active())]).await;
 
-    let inserted = signing_keys::insert(database.conn(), tenant_id(1), &signing_key(3, active())).await;
-    let promoted = signing_keys::promote(database.conn(), tenant_id(1), &kid(2), second(9)).await;
+    let inserted = signing_keys::insert(database.conn(), tenant_id(1), &signing_key(2, active())).await;
 
     assert!(matches!(inserted, Err(StoreError::Conflict(_))), "{inserted:?}");
+}
+
+#[tokio::test]
+async fn no_key_is_promoted_beside_one_that_signs() {
+    let mut database = Database::with_keys(&[signing_key(1, active()), signing_key(2, KeyState::Pending)]).await;
+
+    let promoted = signing_keys::promote(database.conn(), tenant_id(1), &kid(2), second(9)).await;
+
     assert!(matches!(promoted, Err(StoreError::Conflict(_))), "{promoted:?}");
 }
 
@@ -178,11 +185,11 @@ async fn one_tenant_is_the_default() {
     let mut database = Database::with_tenant().await;
     assert!(tenants::default(database.conn()).await.unwrap().is_none());
     tenants::insert(database.conn(), &Tenant { is_default: true, ..tenant(2) }).await.unwrap();
+    assert_eq!(tenants::default(database.conn()).await.unwrap().unwrap().id, tenant_id(2));
 
     let second_default = tenants::insert(database.conn(), &Tenant { is_default: true, ..tenant(3) }).await;
 
     assert!(matches!(second_default, Err(StoreError::Conflict(_))), "{second_default:?}");
-    assert_eq!(tenants::default(database.conn()).await.unwrap().unwrap().id, tenant_id(2));
 }
 
 #[tokio::test]

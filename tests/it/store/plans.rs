@@ -11,7 +11,8 @@ use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::idempotency::{self, Named};
 use signet::store::queue::{self, Entry, Lease, Postponed};
 use signet::store::webhooks::Listener;
-use signet::store::{api_keys, events, settings, tenants, webhooks};
+use signet::store::{Conn, api_keys, events, settings, tenants, webhooks};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Instrument as _, Metadata, Subscriber};
@@ -26,7 +27,7 @@ const REPORTS: &str = "sqlx::query";
 /// The span around the function whose statements are wanted; other tests of this process talk to databases too.
 const OVERHEARD: &str = "overheard";
 /// What may be read from end to end, because it is as small as the request itself.
-const SMALL: [&str; 5] = ["CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN later", "SCAN (subquery-"];
+const SMALL: [&str; 5] = ["CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN given", "SCAN (subquery-"];
 
 static STATEMENTS: LazyLock<Mutex<HashMap<u64, Vec<String>>>> = LazyLock::new(|| {
     let subscriber = tracing_subscriber::registry().with(Overhearing);
@@ -97,21 +98,42 @@ impl Database {
     }
 
     async fn explain(&mut self, statement: &str) -> Vec<String> {
-        let explain = sqlx::AssertSqlSafe(format!("explain query plan {statement}"));
-        let steps = sqlx::query_as::<_, (i64, i64, i64, String)>(explain).fetch_all(self.conn()).await.unwrap();
-        steps.into_iter().map(|(_, _, _, step)| step).collect()
+        match self.conn() {
+            Conn::Sqlite(conn) => {
+                let explain = AssertSqlSafe(format!("explain query plan {statement}"));
+                let steps = sqlx::query_as::<_, (i64, i64, i64, String)>(explain).fetch_all(&mut **conn).await.unwrap();
+                steps.into_iter().map(|(_, _, _, step)| step).collect()
+            }
+            Conn::Postgres(conn) => {
+                // A prepared statement, so that it is planned once for all values, as it is for the server.
+                let values = (1..100).take_while(|at| statement.contains(&format!("${at}"))).count();
+                let nulls = vec!["null"; values].join(", ");
+                let arguments = if values == 0 { String::new() } else { format!("({nulls})") };
+                let prepare = AssertSqlSafe(format!("prepare explained as {statement}"));
+                conn.execute(sqlx::raw_sql(prepare)).await.unwrap();
+                let explain = AssertSqlSafe(format!("explain (costs off) execute explained{arguments}"));
+                let steps = sqlx::raw_sql(explain).fetch_all(&mut **conn).await.unwrap();
+                conn.execute("deallocate explained").await.unwrap();
+                steps.iter().map(|step| step.get(0)).collect()
+            }
+        }
     }
 
     /// Nothing that a function of the store asks makes the database read a table from end to end.
     async fn check(&mut self, run: impl AsyncFnOnce(&mut Self)) {
         let plans = self.plans(run).await;
         assert!(!plans.iter().any(|step| is_scan(step)), "{plans:#?}");
-        assert!(plans.iter().any(|step| step.contains("SEARCH ")), "{plans:#?}");
+        assert!(plans.iter().any(|step| is_search(step)), "{plans:#?}");
     }
 }
 
 fn is_scan(step: &str) -> bool {
-    step.contains("SCAN ") && !SMALL.iter().any(|small| step.contains(small))
+    let is_whole = step.contains("SCAN ") || step.contains("Seq Scan");
+    is_whole && !SMALL.iter().any(|small| step.contains(small))
+}
+
+fn is_search(step: &str) -> bool {
+    step.contains("SEARCH ") || step.contains("Index Cond")
 }
 
 fn key(webhook: u8, event: u16) -> DeliveryKey {
@@ -230,8 +252,8 @@ async fn the_log_of_a_webhook_is_read_by_index_and_already_in_order() {
         })
         .await;
 
-    let is_costly = |step: &String| is_scan(step) || step.contains("TEMP B-TREE");
-    assert!(plans.iter().any(|step| step.contains("MERGE")), "{plans:#?}");
+    let is_costly = |step: &String| is_scan(step) || step.contains("TEMP B-TREE") || step.contains("Sort");
+    assert!(plans.iter().any(|step| is_search(step)), "{plans:#?}");
     assert!(!plans.iter().any(is_costly), "{plans:#?}");
 }
 

@@ -13,7 +13,7 @@ use signet::config::SETTINGS;
 use signet::engine::clock::Clock;
 use tempfile::TempDir;
 
-use super::{ADMIN_KEY, Answer, send, until, with_json};
+use super::{ADMIN_KEY, Answer, database, send, until, with_json};
 
 /// A folder in which the binary is started again and again, and the address at which it then listens.
 pub struct Installation {
@@ -40,8 +40,17 @@ pub struct Ended {
 
 impl Installation {
     pub fn new() -> Self {
+        Self::on(database::fresh)
+    }
+
+    /// The same on SQLite, whatever the tests run on.
+    pub fn on_sqlite() -> Self {
+        Self::on(database::fresh_sqlite)
+    }
+
+    fn on(fresh: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database_url = format!("sqlite://{}", folder.path().join("signet.db").display());
+        let database_url = fresh(folder.path());
         let client = Client::builder().no_proxy().build().unwrap();
         Self { folder, database_url, port: port_for_children(), client }
     }

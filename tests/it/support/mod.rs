@@ -1,6 +1,7 @@
 //! What the tests speak with: a service with a clock that they move, and receivers that answer as they are told.
 
 mod asking;
+pub mod database;
 pub mod installation;
 pub mod ledger;
 mod receiver;
@@ -27,7 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Service {
     server: Server,
     client: Client,
-    folder: TempDir,
+    database_url: String,
+    _folder: TempDir,
 }
 
 /// An answer, read to its end.
@@ -59,9 +61,10 @@ impl Service {
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
+        let database_url = database::fresh(folder.path());
         let mut variables = vec![
             ("SIGNET_LISTEN", "127.0.0.1:0".to_owned()),
-            ("SIGNET_DATABASE_URL", format!("sqlite://{}", path("signet.db"))),
+            ("SIGNET_DATABASE_URL", database_url.clone()),
             ("SIGNET_MASTER_KEY_FILE", path("master.key")),
             ("SIGNET_ADMIN_KEY", ADMIN_KEY.to_owned()),
             ("SIGNET_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
@@ -75,7 +78,7 @@ impl Service {
         let config = config::parse(&Flags::new(), of, "signet.toml", "").unwrap();
         let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
         let server = Server::start(&config, Clock::simulated(noon, 1)).await.unwrap();
-        Self { server, client: Client::builder().no_proxy().build().unwrap(), folder }
+        Self { server, client: Client::builder().no_proxy().build().unwrap(), database_url, _folder: folder }
     }
 
     pub fn url(&self) -> &str {
@@ -149,10 +152,9 @@ impl Service {
         .await
     }
 
-    /// Every byte that the database has on disk, the write-ahead log included.
-    pub fn database_bytes(&self) -> Vec<u8> {
-        let file = |name: &str| std::fs::read(self.folder.path().join(name)).unwrap();
-        [file("signet.db"), file("signet.db-wal")].concat()
+    /// Every byte that the database holds.
+    pub async fn database_bytes(&self) -> Vec<u8> {
+        database::bytes(&self.database_url).await
     }
 
     pub async fn stop(self) {

@@ -1,0 +1,147 @@
+//! The other nodes on the same database: showing them that this one lives, and taking over from those that do not.
+//!
+//! A claim holds for as long as its lease, whoever made it. Taking over earlier only shortens the wait: a node that was
+//! merely paused is fenced off like one whose lease ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::job::{self, Woken};
+use crate::domain::id::NodeId;
+use crate::domain::time::Timestamp;
+use crate::store::nodes::{self, Node};
+use crate::store::{StoreError, queue};
+
+/// How often a node raises its count and looks at the others'.
+const EVERY: Duration = Duration::from_secs(1);
+/// How many looks in a row must find a count unchanged before its node is taken for dead. Looks are counted and not
+/// seconds: neither clocks that differ nor a database that stood still make anybody dead.
+const LOOKS: u32 = 5;
+
+/// What one node has seen of the others.
+#[derive(Default)]
+struct Watch {
+    seen: HashMap<NodeId, Seen>,
+}
+
+struct Seen {
+    beats: i64,
+    unchanged: u32,
+}
+
+impl Watch {
+    /// Takes note of everybody's counts; answers who is dead.
+    fn look(&mut self, nodes: &[Node]) -> Vec<Node> {
+        self.seen.retain(|id, _| nodes.iter().any(|node| node.id == *id));
+        let mut dead = Vec::new();
+        for node in nodes {
+            let seen = self.seen.entry(node.id).or_insert(Seen { beats: node.beats, unchanged: 0 });
+            if seen.beats == node.beats {
+                seen.unchanged += 1;
+            } else {
+                *seen = Seen { beats: node.beats, unchanged: 1 };
+            }
+            if seen.unchanged > LOOKS {
+                dead.push(*node);
+            }
+        }
+        dead
+    }
+}
+
+/// The job. Not for a database that only one server can open.
+pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
+    let started_at = engine.clock.now();
+    let mut watch = Watch::default();
+    loop {
+        if let Err(error) = engine.watch_once(&mut watch, started_at).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "other nodes cannot be watched; trying again");
+        }
+        // In real time, whatever the clock says: what dies, dies in real time.
+        if job::pause(EVERY, &end).await == Woken::ToEnd {
+            return;
+        }
+    }
+}
+
+impl Engine {
+    /// Enters this node, so that others notice when it dies. Before it claims anything.
+    pub async fn join(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        nodes::beat(tx.conn(), self.node_id, self.clock.now()).await?;
+        tx.commit().await
+    }
+
+    async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        nodes::beat(tx.conn(), self.node_id, started_at).await?;
+        let all = nodes::list(tx.conn()).await?;
+        tx.commit().await?;
+        for dead in watch.look(&all) {
+            self.take_over(dead).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes due what a dead node had claimed. Of several nodes that notice, one does it.
+    async fn take_over(&self, dead: Node) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        if nodes::remove(tx.conn(), dead).await? {
+            let released = queue::release(tx.conn(), dead.id, self.clock.now()).await?;
+            tx.commit().await?;
+            tracing::warn!(node.id = %dead.id, deliveries.count = released, "a node died; what it had in hand is due at once");
+            self.look_again();
+        }
+        Ok(())
+    }
+
+    /// Strikes this node off, and makes due what it claimed and will not settle any more.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        queue::release(tx.conn(), self.node_id, self.clock.now()).await?;
+        nodes::leave(tx.conn(), self.node_id).await?;
+        tx.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: u8, beats: i64) -> Node {
+        Node { id: NodeId::from_bytes([number; 16]), beats }
+    }
+
+    #[test]
+    fn a_node_is_dead_when_its_count_has_stood_still_for_five_looks() {
+        let mut watch = Watch::default();
+
+        let looks: Vec<Vec<Node>> = (0..6).map(|beats| watch.look(&[node(1, 7), node(2, beats)])).collect();
+
+        assert_eq!(looks[..5], vec![Vec::new(); 5]);
+        assert_eq!(looks[5], [node(1, 7)]);
+    }
+
+    #[test]
+    fn a_node_that_moves_once_in_five_looks_lives() {
+        let mut watch = Watch::default();
+
+        let dead: usize = (0..100).map(|look| watch.look(&[node(1, look / 5)]).len()).sum();
+
+        assert_eq!(dead, 0);
+    }
+
+    #[test]
+    fn a_node_that_was_struck_off_and_came_back_is_seen_with_new_eyes() {
+        let mut watch = Watch::default();
+        (0..5).for_each(|_| drop(watch.look(&[node(1, 7)])));
+
+        watch.look(&[]);
+
+        assert_eq!(watch.look(&[node(1, 7)]), []);
+    }
+}

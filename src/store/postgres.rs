@@ -1,0 +1,70 @@
+//! Opening PostgreSQL: one pool, and how each of its connections is told to plan and to keep its word.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+
+use super::{Pools, Result, StoreError, migrations};
+
+/// Connections of one node. The two that write in batches do most of the work; the others are for those who ask.
+const CONNECTIONS: u32 = 16;
+/// How long a caller waits for a connection before it is told that the database is not available.
+const ACQUIRE_FOR: Duration = Duration::from_secs(3);
+/// A connection that lay idle for longer is greeted before it is lent: the database may have been restarted meanwhile.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// The oldest version that the tests run on.
+const VERSION_MIN: u32 = 150_000;
+
+/// What a connection is told when it is made.
+///
+/// Every statement that runs often goes by an index, which the plan tests hold. On a young or freshly grown table the
+/// planner would rather read it whole, remember that plan, and stay with it when the table is large: five to ten times
+/// as dear. So it is told to go by index, to plan each statement once, and not to compile plans that it thinks are dear.
+/// An answered event survives a power cut, whatever the server's own default is.
+const SETTINGS: &str = "
+    set enable_seqscan = off;
+    set enable_hashjoin = off;
+    set enable_mergejoin = off;
+    set enable_material = off;
+    set plan_cache_mode = force_generic_plan;
+    set jit = off;
+    set client_min_messages = warning;
+    select set_config('synchronous_commit', 'on', false)
+    where current_setting('synchronous_commit') in ('off', 'local')";
+
+pub(super) async fn open(url: &str) -> Result<Pools> {
+    // What the parser says may quote the URL, and the URL may hold a password.
+    let options: PgConnectOptions = url.parse().map_err(|_| StoreError::MalformedUrl)?;
+    let options = options.application_name("signet").statement_cache_capacity(200);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_FOR)
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_FOR {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(|conn, _| Box::pin(prepare(conn)))
+        .connect_with(options)
+        .await?;
+    check_version(&pool).await?;
+    migrations::run_on_postgres(&pool).await?;
+    Ok(Pools::Postgres(pool))
+}
+
+async fn prepare(conn: &mut PgConnection) -> sqlx::Result<()> {
+    conn.execute(sqlx::raw_sql(SETTINGS)).await.map(drop)
+}
+
+async fn check_version(pool: &PgPool) -> Result<()> {
+    let version = pool.acquire().await?.server_version_num();
+    match version {
+        Some(version) if version < VERSION_MIN => Err(StoreError::TooOld((version / 10_000).to_string())),
+        _ => Ok(()),
+    }
+}

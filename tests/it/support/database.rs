@@ -1,0 +1,70 @@
+//! Which database the tests run on: SQLite in a temporary folder, or PostgreSQL when `SIGNET_TEST_DATABASE` says so.
+//! `tests/postgres.sh` starts the PostgreSQL that they then find at `SIGNET_TEST_POSTGRES`.
+
+use std::path::Path;
+
+use signet::engine::clock::Clock;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// Whether the tests run on PostgreSQL.
+#[expect(clippy::disallowed_methods, reason = "what tests run on is no setting of the server")]
+pub fn is_postgres() -> bool {
+    match std::env::var("SIGNET_TEST_DATABASE").as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("SIGNET_TEST_DATABASE is sqlite or postgres, not {other}"),
+    }
+}
+
+/// The URL of a database that nobody else uses and that has no tables yet.
+pub fn fresh(folder: &Path) -> String {
+    if is_postgres() { fresh_postgres() } else { fresh_sqlite(folder) }
+}
+
+/// The same on SQLite, whatever the tests run on.
+pub fn fresh_sqlite(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("signet.db").display())
+}
+
+/// The same on PostgreSQL, a schema of its own, which takes a tenth of the time of a database of its own.
+fn fresh_postgres() -> String {
+    let url = postgres();
+    let id: [u8; 16] = Clock::system().id();
+    let schema = format!("test_{:032x}", u128::from_be_bytes(id));
+    let create = AssertSqlSafe(format!("create schema {schema}"));
+    on_a_runtime_of_its_own(async {
+        let mut conn = PgConnection::connect(&url).await.unwrap();
+        conn.execute(sqlx::raw_sql(create)).await.unwrap();
+    });
+    format!("{url}?options=-c%20search_path%3D{schema}")
+}
+
+/// Every byte that the tables of a database hold. On SQLite, what its files hold, and the write-ahead log with them.
+pub async fn bytes(url: &str) -> Vec<u8> {
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        return [std::fs::read(path).unwrap(), std::fs::read(format!("{path}-wal")).unwrap()].concat();
+    }
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    let tables = sqlx::query_scalar::<_, String>(
+        "select table_name::text from information_schema.tables where table_schema = current_schema()",
+    );
+    let mut bytes = Vec::new();
+    for table in tables.fetch_all(&mut conn).await.unwrap() {
+        let rows = AssertSqlSafe(format!("select t::text from {table} t"));
+        let rows = sqlx::query_scalar::<_, String>(rows).fetch_all(&mut conn).await.unwrap();
+        bytes.extend(rows.concat().into_bytes());
+    }
+    bytes
+}
+
+#[expect(clippy::disallowed_methods, reason = "what tests run on is no setting of the server")]
+fn postgres() -> String {
+    std::env::var("SIGNET_TEST_POSTGRES").expect("run this as `tests/postgres.sh cargo …`, which starts a PostgreSQL")
+}
+
+/// Waits for something from whichever kind of test, one that has a runtime already or one that has none.
+fn on_a_runtime_of_its_own(what: impl Future<Output = ()> + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(what));
+    });
+}
