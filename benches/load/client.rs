@@ -31,15 +31,18 @@ impl Api {
         self.request("POST", "/v1/events", &body.to_string())
     }
 
-    pub async fn register(&self, url: &str, subscription: &str) -> Result<(), Failure> {
-        let body = json!({"url": url, "events": [subscription]});
-        let request = self.request("POST", "/v1/webhooks", &body.to_string());
+    /// A webhook for each URL and what it subscribes to.
+    pub async fn register(&self, webhooks: impl Iterator<Item = (String, &str)>) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
-        let answer = connection.exchange(&request).await?;
-        match answer.status {
-            201 => Ok(()),
-            _ => Err(format!("webhook not registered: {answer}").into()),
+        for (url, subscription) in webhooks {
+            let body = json!({"url": url, "events": [subscription]});
+            let request = self.request("POST", "/v1/webhooks", &body.to_string());
+            let answer = connection.exchange(&request).await?;
+            if answer.status != 201 {
+                return Err(format!("webhook not registered: {answer}").into());
+            }
         }
+        Ok(())
     }
 
     pub async fn is_healthy(&self) -> bool {

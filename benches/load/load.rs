@@ -1,6 +1,7 @@
 //! Sends events at a pace over a fixed number of connections and keeps what was accepted when. It knows nothing of
 //! deliveries: a 202 is all it waits for.
 
+use std::iter::Cycle;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::client::{Answer, Api, Connection};
+use crate::column::exact;
 use crate::ledger::{Endpoint, EventId};
 use crate::pace::{Backlog, Clock, Pace};
-use crate::table;
 
 /// In flight at most. An open loop that needs more queues, and that wait is part of its latency.
 pub const CONNECTIONS: usize = 64;
@@ -20,6 +21,8 @@ pub const CONNECTIONS: usize = 64;
 const ANSWER_FOR_MAX: Duration = Duration::from_secs(30);
 /// A refused sender waits so long: a server that sheds load is not helped by a busy loop.
 const REFUSED_FOR: Duration = Duration::from_millis(10);
+/// Servers that have let nobody connect for so long do not come back.
+const LOST_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// Which event is sent, how, and where each one must arrive.
 #[derive(Clone)]
@@ -47,22 +50,23 @@ pub struct Sent {
     pub held_share: f64,
 }
 
-pub async fn run(api: &Api, load: &Load, backlog: Backlog) -> Result<Sent, Failure> {
-    let mut connections = Vec::with_capacity(CONNECTIONS);
+/// The connections are spread over all servers in turn.
+pub async fn run(apis: &[Api], load: &Load, backlog: Arc<Backlog>) -> Result<Sent, Failure> {
+    let target = |api: &Api| {
+        let request = api.event_request(load.event_type, load.payload_bytes).into();
+        Target { api: api.clone(), request }
+    };
+    let mut targets = apis.iter().map(target).collect::<Vec<Target>>().into_iter().cycle();
+    let mut connected = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
-        connections.push(api.connect().await?);
+        let target = targets.next().ok_or("there is no server to send to")?;
+        connected.push((target.api.connect().await?, target, targets.clone()));
     }
-    let clock = Arc::new(Clock::start(&load.pace, load.run_for, backlog));
-    let request: Arc<[u8]> = api.event_request(load.event_type, load.payload_bytes).into();
+    let fan_out = load.endpoints.len() as u64;
+    let clock = Arc::new(Clock::start(&load.pace, load.run_for, backlog, fan_out));
     let mut senders = JoinSet::new();
-    for connection in connections {
-        let sender = Sender {
-            api: api.clone(),
-            connection,
-            clock: Arc::clone(&clock),
-            request: Arc::clone(&request),
-            fan_out: load.endpoints.len() as u64,
-        };
+    for (connection, target, others) in connected {
+        let sender = Sender { connection, target, others, clock: Arc::clone(&clock) };
         senders.spawn(sender.send_all());
     }
     let mut sent = Sent::default();
@@ -74,7 +78,7 @@ pub async fn run(api: &Api, load: &Load, backlog: Backlog) -> Result<Sent, Failu
     });
     let ended = ended.await;
     ended.map_err(|_| "the server left an event without any answer")??;
-    let all_connections_for = load.run_for.as_secs_f64() * table::exact(CONNECTIONS);
+    let all_connections_for = load.run_for.as_secs_f64() * exact(CONNECTIONS);
     sent.held_share = clock.held_for().as_secs_f64() / all_connections_for;
     Ok(sent)
 }
@@ -92,38 +96,62 @@ impl Sent {
     }
 }
 
+/// One of the servers, and the request as it is put to it.
+#[derive(Clone)]
+struct Target {
+    api: Api,
+    request: Arc<[u8]>,
+}
+
 /// One connection and what it sends.
 struct Sender {
-    api: Api,
     connection: Connection,
+    target: Target,
+    /// Where to turn to when the connection is lost; the present target comes last.
+    others: Cycle<std::vec::IntoIter<Target>>,
     clock: Arc<Clock>,
-    request: Arc<[u8]>,
-    fan_out: u64,
 }
 
 impl Sender {
-    /// Fails only when the server lets nobody connect any more.
+    /// Fails only when no server lets anybody connect any more.
     async fn send_all(mut self) -> std::io::Result<Sent> {
         let mut sent = Sent::default();
         while let Some(started_at) = self.clock.next().await {
-            match self.connection.exchange(&self.request).await {
+            match self.connection.exchange(&self.target.request).await {
                 Ok(answer) => match accepted(&answer) {
                     Ok(event) => {
-                        self.clock.accepted(self.fan_out);
+                        self.clock.accepted();
                         sent.posts.push(Post { event, started_at });
                     }
                     Err(refusal) => {
+                        self.clock.refused();
                         sent.refuse(refusal);
                         tokio::time::sleep(REFUSED_FOR).await;
                     }
                 },
                 Err(error) => {
+                    self.clock.refused();
                     sent.refuse(format!("no answer: {error}"));
-                    self.connection = self.api.connect().await?;
+                    self.reconnect().await?;
                 }
             }
         }
         Ok(sent)
+    }
+
+    async fn reconnect(&mut self) -> std::io::Result<()> {
+        let lost_at = Instant::now();
+        for target in self.others.by_ref() {
+            match target.api.connect().await {
+                Ok(connection) => {
+                    (self.connection, self.target) = (connection, target);
+                    break;
+                }
+                Err(error) if lost_at.elapsed() > LOST_FOR_MAX => return Err(error),
+                Err(_) => tokio::time::sleep(REFUSED_FOR).await,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,10 @@
 
 mod args;
 mod client;
+mod cluster;
+mod column;
+mod home;
+mod latency;
 mod ledger;
 mod load;
 mod measure;
@@ -19,11 +23,15 @@ mod usage;
 mod wire;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Args;
+use crate::cluster::Cluster;
+use crate::home::{Kind, Place};
+use crate::scenario::{Scenario, Setup};
 use crate::table::{Row, Table};
 
 /// Nobody above tells failures apart; they are shown.
@@ -46,11 +54,11 @@ fn run() -> Result<ExitCode, Failure> {
     };
     // One thread sends, another receives: more would take from the server what they add here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let table = runtime.block_on(async {
+    let (table, versions) = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
-        // Whichever comes first drops the rest, and with it the server.
+        // Whichever comes first drops the rest, and with it servers and databases.
         tokio::select! {
-            table = measure_all(&args) => Ok(table),
+            measured = measure_all(&args) => measured,
             _ = tokio::signal::ctrl_c() => Err(Failure::from("interrupted")),
             _ = terminate.recv() => Err(Failure::from("terminated")),
         }
@@ -59,34 +67,55 @@ fn run() -> Result<ExitCode, Failure> {
         println!("{line}");
     }
     if let Some(path) = &args.json {
-        std::fs::write(path, format!("{:#}\n", with_conditions(&args, &table)))?;
+        std::fs::write(path, format!("{:#}\n", with_conditions(&args, &versions, &table)))?;
     }
     Ok(if table.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Run by run and not scenario by scenario, so that a machine that slows down does so for all of them.
-async fn measure_all(args: &Args) -> Table {
+/// Run by run and not scenario by scenario, so that a machine that slows down does so for all of them. With the versions
+/// of the databases that have one of their own.
+async fn measure_all(args: &Args) -> Result<(Table, Vec<String>), Failure> {
+    let mut places = Vec::with_capacity(args.databases.len());
+    let mut versions = Vec::new();
+    for kind in &args.databases {
+        let place = match kind {
+            Kind::Sqlite => Place::Sqlite,
+            Kind::Postgres => {
+                let cluster = Cluster::start()?;
+                versions.push(cluster.version.clone());
+                Place::Postgres(Arc::new(cluster))
+            }
+        };
+        places.push(place);
+    }
     let mut table = Table::default();
     for run in 1..=args.runs {
         for scenario in &args.scenarios {
-            let name = scenario.name();
-            eprintln!("{name}, run {run} of {}", args.runs);
-            match scenario.run(args).await {
-                Ok(rows) => rows.into_iter().for_each(|row| table.push(row)),
-                Err(error) => {
-                    let mut row = Row::new(name);
-                    row.fail(error.to_string());
-                    table.push(row);
-                }
+            for place in &places {
+                eprintln!("{} on {}, run {run} of {}", scenario.name(), place.name(), args.runs);
+                measure(*scenario, args, place).await.into_iter().for_each(|row| table.push(row));
             }
         }
     }
-    table
+    Ok((table, versions))
 }
 
-fn with_conditions(args: &Args, table: &Table) -> serde_json::Value {
+async fn measure(scenario: Scenario, args: &Args, place: &Place) -> Vec<Row> {
+    match scenario.run(args, place).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            let mut row = Row::new(Setup::new(args, place, scenario).subject());
+            row.fail(error.to_string());
+            vec![row]
+        }
+    }
+}
+
+fn with_conditions(args: &Args, versions: &[String], table: &Table) -> serde_json::Value {
     let conditions = json!({
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "databases": versions,
+        "nodes": args.nodes,
         "seconds": args.run_for.as_secs(),
         "runs": args.runs,
         "open_events_per_s": args.rate,

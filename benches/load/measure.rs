@@ -3,21 +3,22 @@
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::column::{Column, exact};
+use crate::latency::{Latencies, P50, P99};
 use crate::ledger::{Endpoint, EventId};
 use crate::load::{Load, Sent};
 use crate::stage::Stage;
-use crate::table::{Column, Row, exact};
-use crate::usage;
+use crate::table::{Row, Subject};
+use crate::usage::{self, Cpu};
 
 /// After the last arrival the server still writes down how it went; that is part of a delivery's cost.
 const SETTLE_FOR: Duration = Duration::from_millis(200);
 /// How long the load beside runs before the one that is watched, to take hold of whatever the two share.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// What both processes had used before and how many deliveries had been seen.
+/// What everybody had used before and how many deliveries had been seen.
 struct Before {
-    server_cpu: Duration,
-    own_cpu: Duration,
+    cpu: Cpu,
     arrived: usize,
     duplicates: usize,
 }
@@ -25,12 +26,7 @@ struct Before {
 impl Before {
     fn take(stage: &mut Stage) -> Result<Self, Failure> {
         stage.ledger.record(stage.receiver.take());
-        Ok(Self {
-            server_cpu: usage::cpu_time(stage.server.pid())?,
-            own_cpu: usage::cpu_time(std::process::id())?,
-            arrived: stage.ledger.len(),
-            duplicates: stage.ledger.duplicates(),
-        })
+        Ok(Self { cpu: stage.cpu()?, arrived: stage.ledger.len(), duplicates: stage.ledger.duplicates() })
     }
 }
 
@@ -64,14 +60,14 @@ impl Played<'_> {
 }
 
 /// Figures of one load that has the server to itself.
-pub async fn alone(stage: &mut Stage, scenario: &'static str, load: &Load) -> Result<Row, Failure> {
+pub async fn alone(stage: &mut Stage, subject: Subject, load: &Load) -> Result<Row, Failure> {
     let before = Before::take(stage)?;
     let played = play(stage, load).await?;
-    row(stage, scenario, &before, &[played]).await
+    row(stage, subject, &before, &[played]).await
 }
 
 /// Figures of `watched` while the server also has `beside` to do.
-pub async fn beside(stage: &mut Stage, scenario: &'static str, watched: &Load, beside: &Load) -> Result<Row, Failure> {
+pub async fn beside(stage: &mut Stage, subject: Subject, watched: &Load, beside: &Load) -> Result<Row, Failure> {
     let before = Before::take(stage)?;
     let started_at = Instant::now();
     let whole = Load { run_for: beside.run_for + HEAD_START, ..beside.clone() };
@@ -94,7 +90,7 @@ pub async fn beside(stage: &mut Stage, scenario: &'static str, watched: &Load, b
         Played { load: watched, sent, started_at: started_watched_at, stopped_at, missing },
         Played { load: &whole, sent: sent_beside, started_at, stopped_at: stopped_beside_at, missing: missing_beside },
     ];
-    row(stage, scenario, &before, &both).await
+    row(stage, subject, &before, &both).await
 }
 
 async fn play<'a>(stage: &mut Stage, load: &'a Load) -> Result<Played<'a>, Failure> {
@@ -106,15 +102,10 @@ async fn play<'a>(stage: &mut Stage, load: &'a Load) -> Result<Played<'a>, Failu
 }
 
 /// Rates and latencies are the first load's; costs and losses are everybody's.
-async fn row(
-    stage: &mut Stage,
-    scenario: &'static str,
-    before: &Before,
-    played: &[Played<'_>],
-) -> Result<Row, Failure> {
+async fn row(stage: &mut Stage, subject: Subject, before: &Before, played: &[Played<'_>]) -> Result<Row, Failure> {
     tokio::time::sleep(SETTLE_FOR).await;
-    let after = Before::take(stage).map_err(|error| stage.explain(&error))?;
-    let mut row = Row::new(scenario);
+    let after = Before::take(stage)?;
+    let mut row = Row::new(subject);
     let mut came = 0;
     for (place, load) in played.iter().enumerate() {
         let deliveries = load.deliveries(stage);
@@ -124,21 +115,43 @@ async fn row(
         }
         complain(&mut row, stage, load);
     }
-    if came > 0 {
-        let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / exact(came);
-        row.set(Column::ServerCpuUs, each(after.server_cpu.saturating_sub(before.server_cpu)));
-        row.set(Column::BenchCpuUs, each(after.own_cpu.saturating_sub(before.own_cpu)));
-    }
+    set_cost(&mut row, &before.cpu, &after.cpu, came);
     let sum = |count: fn(&Played<'_>) -> usize| exact(played.iter().map(count).sum());
     row.set(Column::Refused, sum(|load| load.sent.refused));
     row.set(Column::Missing, sum(|load| load.missing.len()));
     row.set(Column::Duplicates, exact(after.duplicates - before.duplicates));
     let unasked = (after.arrived - before.arrived).saturating_sub(came);
     row.set(Column::Unasked, exact(unasked));
-    let resident_peak_mib = usage::resident_peak_mib(stage.server.pid())?;
-    row.set(Column::ResidentPeakMib, resident_peak_mib);
-    row.set(Column::StartMs, stage.server.started_for.as_secs_f64() * 1e3);
+    row.set(Column::ResidentPeakMib, stage.resident_mib(usage::resident_peak_mib)?);
+    row.set(Column::StartMs, stage.first()?.started_for.as_secs_f64() * 1e3);
     Ok(row)
+}
+
+/// What each of so many deliveries cost.
+fn set_cost(row: &mut Row, before: &Cpu, after: &Cpu, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / exact(count);
+    let servers = each(after.servers.saturating_sub(before.servers));
+    row.set(Column::BenchCpuUs, each(after.bench.saturating_sub(before.bench)));
+    let (Some(database_before), Some(database_after)) = (before.database, after.database) else {
+        row.set(Column::CpuUs, servers);
+        return;
+    };
+    let database = each(database_after.saturating_sub(database_before));
+    row.set(Column::ServerCpuUs, servers);
+    row.set(Column::DatabaseCpuUs, database);
+    row.set(Column::CpuUs, servers + database);
+}
+
+fn set_latencies(row: &mut Row, took: Vec<Duration>) {
+    let latencies = Latencies::new(took);
+    for (column, share) in [(Column::P50Ms, P50), (Column::P99Ms, P99)] {
+        if let Some(ms) = latencies.at_ms(share) {
+            row.set(column, ms);
+        }
+    }
 }
 
 fn watch(row: &mut Row, played: &Played<'_>, deliveries: &[(Instant, Duration)]) {
@@ -152,15 +165,7 @@ fn watch(row: &mut Row, played: &Played<'_>, deliveries: &[(Instant, Duration)])
         let drained_for = last_at.saturating_duration_since(played.stopped_at);
         row.set(Column::DrainMs, drained_for.as_secs_f64() * 1e3);
     }
-    let mut took: Vec<Duration> = deliveries.iter().map(|(_, took)| *took).collect();
-    took.sort_unstable();
-    for (column, percent) in [(Column::P50Ms, 50), (Column::P99Ms, 99)] {
-        // The smallest latency that this share of all deliveries does not exceed.
-        let rank = (took.len() * percent).div_ceil(100).saturating_sub(1);
-        if let Some(took) = took.get(rank) {
-            row.set(column, took.as_secs_f64() * 1e3);
-        }
-    }
+    set_latencies(row, deliveries.iter().map(|(_, took)| *took).collect());
 }
 
 fn complain(row: &mut Row, stage: &Stage, played: &Played<'_>) {
@@ -174,7 +179,7 @@ fn complain(row: &mut Row, stage: &Stage, played: &Played<'_>) {
     }
     if let Some((endpoint, event)) = played.missing.first() {
         let (missing, expected) = (played.missing.len(), played.expected());
-        let log_end = stage.server.log_end();
+        let log_end = stage.log_end();
         row.fail(format!(
             "{missing} of {expected} deliveries of {event_type} missing, \
              the first: {event} at endpoint {endpoint}{log_end}"

@@ -18,17 +18,25 @@ pub enum Pace {
 }
 
 /// The same once it runs; shared by all connections.
-pub enum Clock {
-    Closed { until: Instant, backlog: Backlog },
+pub struct Clock {
+    ticks: Ticks,
+    backlog: Arc<Backlog>,
+    /// Deliveries of each event.
+    fan_out: u64,
+}
+
+enum Ticks {
+    Closed { until: Instant },
     Open { due: Mutex<Due> },
 }
 
 type Due = mpsc::UnboundedReceiver<Instant>;
 
-/// Deliveries accepted and not yet arrived. A closed loop pauses when there are too many: it would otherwise pile up
+/// Deliveries of events posted and not yet answered, and those accepted and not yet arrived. A closed loop pauses when there are too many: it would otherwise pile up
 /// work for longer than the bench waits for, and what is measured would be the length of the run.
 pub struct Backlog {
     arrived: Arc<AtomicU64>,
+    unanswered: AtomicU64,
     accepted: AtomicU64,
     deliveries_max: u64,
     held_us: AtomicU64,
@@ -37,54 +45,70 @@ pub struct Backlog {
 impl Backlog {
     pub fn new(arrived: Arc<AtomicU64>, deliveries_max: u64) -> Self {
         let accepted = AtomicU64::new(arrived.load(Ordering::Relaxed));
-        Self { arrived, accepted, deliveries_max, held_us: AtomicU64::new(0) }
+        Self { arrived, unanswered: AtomicU64::new(0), accepted, deliveries_max, held_us: AtomicU64::new(0) }
+    }
+
+    /// Deliveries that have not arrived. Whether their events were answered does not matter: a delivery may well arrive
+    /// before the answer does.
+    pub fn in_flight(&self) -> u64 {
+        let posted = self.unanswered.load(Ordering::Relaxed) + self.accepted.load(Ordering::Relaxed);
+        posted.saturating_sub(self.arrived.load(Ordering::Relaxed))
     }
 
     fn is_full(&self) -> bool {
-        let accepted = self.accepted.load(Ordering::Relaxed);
-        let arrived = self.arrived.load(Ordering::Relaxed);
-        accepted.saturating_sub(arrived) >= self.deliveries_max
-    }
-}
-
-impl Clock {
-    pub fn start(pace: &Pace, run_for: Duration, backlog: Backlog) -> Self {
-        match *pace {
-            Pace::Closed => Self::Closed { until: Instant::now() + run_for, backlog },
-            Pace::Open { per_second } => Self::Open { due: Mutex::new(schedule(per_second, run_for)) },
-        }
+        self.in_flight() >= self.deliveries_max
     }
 
-    /// The instant that the next event's latency counts from; nothing when no more is to be sent.
-    pub async fn next(&self) -> Option<Instant> {
-        let (until, backlog) = match self {
-            Self::Open { due } => return due.lock().await.recv().await,
-            Self::Closed { until, backlog } => (*until, backlog),
-        };
+    /// When there was room; nothing when there was none in time.
+    async fn wait_for_room(&self, until: Instant) -> Option<Instant> {
         let asked_at = Instant::now();
         let mut now = asked_at;
-        while now < until && backlog.is_full() {
+        while now < until && self.is_full() {
             tokio::time::sleep(HELD_FOR).await;
             now = Instant::now();
         }
         let held_us = u64::try_from((now - asked_at).as_micros()).unwrap_or(u64::MAX);
-        backlog.held_us.fetch_add(held_us, Ordering::Relaxed);
+        self.held_us.fetch_add(held_us, Ordering::Relaxed);
         (now < until).then_some(now)
     }
+}
 
-    /// An accepted event adds this many deliveries to the backlog.
-    pub fn accepted(&self, deliveries: u64) {
-        if let Self::Closed { backlog, .. } = self {
-            backlog.accepted.fetch_add(deliveries, Ordering::Relaxed);
+impl Clock {
+    pub fn start(pace: &Pace, run_for: Duration, backlog: Arc<Backlog>, fan_out: u64) -> Self {
+        let ticks = match *pace {
+            Pace::Closed => Ticks::Closed { until: Instant::now() + run_for },
+            Pace::Open { per_second } => Ticks::Open { due: Mutex::new(schedule(per_second, run_for)) },
+        };
+        Self { ticks, backlog, fan_out }
+    }
+
+    /// The instant that the next event's latency counts from; nothing when no more is to be sent. Whoever got one says
+    /// how it was answered.
+    pub async fn next(&self) -> Option<Instant> {
+        let tick = match &self.ticks {
+            Ticks::Open { due } => due.lock().await.recv().await,
+            Ticks::Closed { until } => self.backlog.wait_for_room(*until).await,
+        };
+        if tick.is_some() {
+            self.backlog.unanswered.fetch_add(self.fan_out, Ordering::Relaxed);
         }
+        tick
+    }
+
+    /// An accepted event's deliveries are to arrive.
+    pub fn accepted(&self) {
+        self.backlog.accepted.fetch_add(self.fan_out, Ordering::Relaxed);
+        self.backlog.unanswered.fetch_sub(self.fan_out, Ordering::Relaxed);
+    }
+
+    /// Those of a refused event, or of one that was not answered, are not waited for.
+    pub fn refused(&self) {
+        self.backlog.unanswered.fetch_sub(self.fan_out, Ordering::Relaxed);
     }
 
     /// Time for which a full backlog held connections back, added up over all of them.
     pub fn held_for(&self) -> Duration {
-        match self {
-            Self::Closed { backlog, .. } => Duration::from_micros(backlog.held_us.load(Ordering::Relaxed)),
-            Self::Open { .. } => Duration::ZERO,
-        }
+        Duration::from_micros(self.backlog.held_us.load(Ordering::Relaxed))
     }
 }
 

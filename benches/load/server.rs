@@ -1,16 +1,16 @@
-//! One server under test: the real binary as a child, on a database and a key of its own in a folder that goes with it.
-//! However the bench ends, dropping the value ends the child.
+//! One server under test: the real binary as a child, in a home that it may share with others. However the bench ends,
+//! dropping the value ends the child.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use crate::Failure;
 use crate::client::Api;
+use crate::home::Home;
 
 /// First start includes migrations and the first signing key.
 const START_FOR_MAX: Duration = Duration::from_secs(30);
@@ -22,21 +22,22 @@ const ADMIN_KEY: &str = "load-bench-admin-key-0000000000000000000";
 
 pub struct Server {
     child: Child,
-    folder: TempDir,
+    log: PathBuf,
     pub api: Api,
     /// From the start of the child to its first healthy answer.
     pub started_for: Duration,
 }
 
 impl Server {
-    pub async fn start(binary: &Path) -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("signet-load-").tempdir()?;
-        let address = free_address()?;
-        let mut command = command(binary, folder.path(), address)?;
+    /// At one of the home's addresses.
+    pub async fn start(binary: &Path, home: &Home, address: SocketAddr) -> Result<Self, Failure> {
+        let log = home.folder().join(format!("server-{}.log", address.port()));
+        let mut command = command(binary, home, address);
+        let output = File::options().create(true).append(true).open(&log)?;
+        command.stdout(output.try_clone()?).stderr(output);
         let spawned_at = Instant::now();
         let child = command.spawn().map_err(|error| format!("start {}: {error}", binary.display()))?;
-        let mut server =
-            Self { child, folder, api: Api { address, admin_key: ADMIN_KEY }, started_for: Duration::ZERO };
+        let mut server = Self { child, log, api: Api { address, admin_key: ADMIN_KEY }, started_for: Duration::ZERO };
         server.wait_until_healthy(spawned_at).await?;
         server.started_for = spawned_at.elapsed();
         Ok(server)
@@ -48,7 +49,7 @@ impl Server {
 
     /// The end of what the server printed, indented; empty when it printed nothing.
     pub fn log_end(&self) -> String {
-        let log = fs::read_to_string(log_path(self.folder.path())).unwrap_or_default();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let skipped = lines.len().saturating_sub(LOG_LINES_SHOWN);
         lines.iter().skip(skipped).flat_map(|line| ["\n    ", line]).collect()
@@ -79,35 +80,33 @@ impl Drop for Server {
 }
 
 /// The binary with nothing set but what the bench sets: no `SIGNET_` variable and no settings file leaks in.
-fn command(binary: &Path, folder: &Path, address: SocketAddr) -> Result<Command, Failure> {
-    let log = File::create(log_path(folder))?;
+fn command(binary: &Path, home: &Home, address: SocketAddr) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SIGNET_") {
             command.env_remove(name);
         }
     }
-    let database = folder.join("signet.db");
+    if let Some(first) = home.addresses.first() {
+        command.env("SIGNET_PUBLIC_URL", format!("http://{first}"));
+    }
     command
-        .current_dir(folder)
+        .current_dir(home.folder())
         .env("SIGNET_LISTEN", address.to_string())
-        .env("SIGNET_DATABASE_URL", format!("sqlite://{}", database.display()))
-        .env("SIGNET_MASTER_KEY_FILE", folder.join("master.key"))
+        .env("SIGNET_DATABASE_URL", &home.database_url)
+        .env("SIGNET_MASTER_KEY_FILE", home.folder().join("master.key"))
         .env("SIGNET_ADMIN_KEY", ADMIN_KEY)
         .env("SIGNET_EGRESS_ALLOW", "127.0.0.0/8")
         .env("SIGNET_ALLOW_HTTP", "true")
         .env("SIGNET_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    Ok(command)
+        .stdin(Stdio::null());
+    command
 }
 
-/// Free when asked. Another program may take it before the server does; the server then ends and says so.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-fn log_path(folder: &Path) -> std::path::PathBuf {
-    folder.join("server.log")
+/// Free when asked. Another program may take one before the server does; the server then ends and says so.
+pub fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
+    // All are bound before the first is let go, or the same one would be free again.
+    let listeners: io::Result<Vec<TcpListener>> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    listeners?.iter().map(TcpListener::local_addr).collect()
 }

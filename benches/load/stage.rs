@@ -1,24 +1,31 @@
-//! A server, a receiver and the ledger between them: what every scenario plays on.
+//! Servers, a receiver and the ledger between them: what every scenario plays on.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::client::Api;
+use crate::home::Home;
 use crate::ledger::{Endpoint, EventId, Ledger};
 use crate::load::{self, Load, Sent};
 use crate::pace::Backlog;
 use crate::receiver::Receiver;
+use crate::scenario::Setup;
 use crate::server::Server;
+use crate::usage::{self, Cpu};
 
 /// What has not arrived so long after the load's end counts as missing.
 const DRAIN_FOR_MAX: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Stage {
-    pub server: Server,
+    /// They share one database and are otherwise equal.
+    pub servers: Vec<Server>,
     pub receiver: Receiver,
     pub ledger: Ledger,
     backlog_max: u64,
+    /// After the servers, so that they end before what they stand on.
+    home: Home,
 }
 
 /// One webhook: what it subscribes to, and how long its receiver takes to answer.
@@ -29,21 +36,38 @@ pub struct Webhook {
 
 impl Stage {
     /// The webhook at place n of the list is the receiver's endpoint n.
-    pub async fn open(binary: &Path, webhooks: &[Webhook], backlog_max: u64) -> Result<Self, Failure> {
+    pub async fn open(setup: &Setup<'_>, nodes: usize, webhooks: &[Webhook]) -> Result<Self, Failure> {
         let receiver = Receiver::start(webhooks.iter().map(|webhook| webhook.delay).collect())?;
-        let server = Server::start(binary).await?;
-        let stage = Self { server, receiver, ledger: Ledger::default(), backlog_max };
-        for (endpoint, webhook) in webhooks.iter().enumerate() {
-            let url = stage.receiver.url(endpoint);
-            let registered = stage.server.api.register(&url, webhook.subscription).await;
-            registered.map_err(|error| stage.explain(&error))?;
+        let home = Home::make(setup.place, nodes)?;
+        let mut servers = Vec::with_capacity(nodes);
+        // One after the other, as the first one makes the schema and the keys.
+        for address in &home.addresses {
+            servers.push(Server::start(&setup.args.binary, &home, *address).await?);
         }
+        let backlog_max = setup.args.backlog;
+        let stage = Self { servers, receiver, ledger: Ledger::default(), backlog_max, home };
+        let urls = (0..).map(|endpoint| stage.receiver.url(endpoint));
+        let webhooks = urls.zip(webhooks.iter().map(|webhook| webhook.subscription));
+        let registered = stage.first()?.api.register(webhooks).await;
+        registered.map_err(|error| stage.explain(&error))?;
         Ok(stage)
     }
 
+    /// The server for whatever needs but one.
+    pub fn first(&self) -> Result<&Server, Failure> {
+        self.servers.first().ok_or_else(|| "the stage has no server".into())
+    }
+
+    fn apis(&self) -> Vec<Api> {
+        self.servers.iter().map(|server| server.api.clone()).collect()
+    }
+
+    fn backlog(&self) -> Arc<Backlog> {
+        Arc::new(Backlog::new(self.receiver.arrived(), self.backlog_max))
+    }
+
     pub async fn send(&self, load: &Load) -> Result<Sent, Failure> {
-        let backlog = Backlog::new(self.receiver.arrived(), self.backlog_max);
-        let sent = load::run(&self.server.api, load, backlog).await;
+        let sent = load::run(&self.apis(), load, self.backlog()).await;
         sent.map_err(|error| self.explain(&error))
     }
 
@@ -66,8 +90,32 @@ impl Stage {
         }
     }
 
-    /// What went wrong, with the server's last words.
+    pub fn cpu(&self) -> Result<Cpu, Failure> {
+        let mut servers = Duration::ZERO;
+        for server in &self.servers {
+            servers += usage::cpu_time(server.pid()).map_err(|error| self.explain(&error))?;
+        }
+        let database = self.home.database_pid().map(usage::family_cpu_time).transpose()?;
+        Ok(Cpu { servers, database, bench: usage::cpu_time(std::process::id())? })
+    }
+
+    /// Memory of all servers together, by what is asked of each.
+    pub fn resident_mib(&self, of_each: fn(u32) -> Result<f64, Failure>) -> Result<f64, Failure> {
+        let each = self.servers.iter().map(|server| of_each(server.pid()));
+        each.sum::<Result<f64, Failure>>().map_err(|error| self.explain(&error))
+    }
+
+    /// Nothing when the database is part of the server.
+    pub fn database_mib(&self) -> Result<Option<f64>, Failure> {
+        self.home.database_pid().map(usage::family_mib).transpose()
+    }
+
+    /// What went wrong, with the servers' last words.
     pub fn explain(&self, error: &dyn std::fmt::Display) -> Failure {
-        format!("{error}{}", self.server.log_end()).into()
+        format!("{error}{}", self.log_end()).into()
+    }
+
+    pub fn log_end(&self) -> String {
+        self.servers.iter().map(Server::log_end).collect()
     }
 }

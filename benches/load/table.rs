@@ -1,102 +1,31 @@
-//! The figures of a run, the median of several, and the two shapes they are shown in: a table for people and JSON.
+//! The figures of all runs, and the two shapes they are shown in: a table for people and JSON.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::column::{Column, Look};
+
+/// What a row is about. Rows of several runs that are about the same become one line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    Accepted,
-    Delivered,
-    P50Ms,
-    P99Ms,
-    ServerCpuUs,
-    BenchCpuUs,
-    ResidentMib,
-    ResidentPeakMib,
-    HeldPercent,
-    DrainMs,
-    StartMs,
-    Refused,
-    Missing,
-    Duplicates,
-    Unasked,
-}
-
-/// How a column is called and shown.
-struct Look {
-    title: &'static str,
-    key: &'static str,
-    decimals: usize,
-}
-
-const fn look(title: &'static str, key: &'static str, decimals: usize) -> Look {
-    Look { title, key, decimals }
-}
-
-impl Column {
-    const ALL: [Self; 15] = [
-        Self::Accepted,
-        Self::Delivered,
-        Self::P50Ms,
-        Self::P99Ms,
-        Self::ServerCpuUs,
-        Self::BenchCpuUs,
-        Self::ResidentMib,
-        Self::ResidentPeakMib,
-        Self::HeldPercent,
-        Self::DrainMs,
-        Self::StartMs,
-        Self::Refused,
-        Self::Missing,
-        Self::Duplicates,
-        Self::Unasked,
-    ];
-
-    const fn look(self) -> Look {
-        match self {
-            Self::Accepted => look("accepted/s", "accepted_per_s", 0),
-            Self::Delivered => look("delivered/s", "delivered_per_s", 0),
-            Self::P50Ms => look("p50 ms", "p50_ms", 2),
-            Self::P99Ms => look("p99 ms", "p99_ms", 2),
-            Self::ServerCpuUs => look("CPU us", "server_cpu_us_per_delivery", 1),
-            Self::BenchCpuUs => look("bench us", "bench_cpu_us_per_delivery", 1),
-            Self::ResidentMib => look("RSS MiB", "resident_mib", 1),
-            Self::ResidentPeakMib => look("peak MiB", "resident_peak_mib", 1),
-            Self::HeldPercent => look("held %", "held_percent", 1),
-            Self::DrainMs => look("drain ms", "drain_ms", 0),
-            Self::StartMs => look("start ms", "start_ms", 0),
-            Self::Refused => look("refused", "refused", 0),
-            Self::Missing => look("missing", "missing", 0),
-            Self::Duplicates => look("twice", "duplicates", 0),
-            Self::Unasked => look("unasked", "unasked", 0),
-        }
-    }
-
-    /// Faults add up over the runs: the median of many good runs would hide the bad one.
-    fn over_runs(self, mut values: Vec<f64>) -> Option<f64> {
-        let counts_faults = matches!(self, Self::Refused | Self::Missing | Self::Duplicates | Self::Unasked);
-        if counts_faults && !values.is_empty() {
-            return Some(values.iter().sum());
-        }
-        values.sort_unstable_by(f64::total_cmp);
-        let upper = values.get(values.len() / 2)?;
-        let lower = values.get(values.len().saturating_sub(1) / 2)?;
-        Some(f64::midpoint(*lower, *upper))
-    }
-}
-
-/// What one scenario gave in one run.
-pub struct Row {
+pub struct Subject {
     pub scenario: &'static str,
+    /// The scenario's name again, or which part of it this is.
+    pub part: &'static str,
+    pub database: &'static str,
+}
+
+/// What one part of a scenario gave in one run.
+pub struct Row {
+    pub subject: Subject,
     figures: Vec<(Column, f64)>,
     complaints: Vec<String>,
     failed: bool,
 }
 
 impl Row {
-    pub fn new(scenario: &'static str) -> Self {
-        Self { scenario, figures: Vec::new(), complaints: Vec::new(), failed: false }
+    pub fn new(subject: Subject) -> Self {
+        Self { subject, figures: Vec::new(), complaints: Vec::new(), failed: false }
     }
 
     pub fn set(&mut self, column: Column, figure: f64) {
@@ -135,6 +64,21 @@ impl Table {
         self.rows.iter().any(|row| row.failed)
     }
 
+    /// Each once, in the order they were measured.
+    fn subjects(&self) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        for row in &self.rows {
+            if !subjects.contains(&row.subject) {
+                subjects.push(row.subject);
+            }
+        }
+        subjects
+    }
+
+    fn over_runs(&self, subject: Subject, column: Column) -> Option<f64> {
+        column.over_runs(self.runs(subject).filter_map(|row| row.figure(column)).collect())
+    }
+
     /// Nothing when no scenario came to figures.
     pub fn text(&self) -> Option<String> {
         let columns: Vec<Column> = Column::ALL
@@ -144,16 +88,16 @@ impl Table {
         if columns.is_empty() {
             return None;
         }
-        let mut text = format!("{:<12}", "scenario");
+        let mut text = format!("{:<12}  {:<8}", "scenario", "database");
         for column in &columns {
             let _ = write!(text, "  {:>8}", column.look().title);
         }
-        for scenario in self.scenarios() {
-            let _ = write!(text, "\n{scenario:<12}");
+        for subject in self.subjects() {
+            let _ = write!(text, "\n{:<12}  {:<8}", subject.part, subject.database);
             for column in &columns {
                 let Look { title, decimals, .. } = column.look();
                 let width = title.len().max(8);
-                let _ = match self.over_runs(scenario, *column) {
+                let _ = match self.over_runs(subject, *column) {
                     Some(figure) => write!(text, "  {figure:>width$.decimals$}"),
                     None => write!(text, "  {:>width$}", "-"),
                 };
@@ -162,16 +106,17 @@ impl Table {
         Some(text)
     }
 
-    /// Under each scenario the figures over all runs and, where there are several, those of each run.
+    /// Under each part of a scenario the figures over all runs and those of each run.
     pub fn json(&self) -> Value {
         let scenarios: Vec<Value> = self
-            .scenarios()
+            .subjects()
             .into_iter()
-            .map(|scenario| {
-                let mut object = figures(|column| self.over_runs(scenario, column));
-                object.insert("scenario".into(), scenario.into());
-                let runs = self.rows.iter().filter(|row| row.scenario == scenario);
-                let runs = runs.map(|row| Value::Object(figures(|column| row.figure(column))));
+            .map(|subject| {
+                let mut object = figures(|column| self.over_runs(subject, column));
+                object.insert("scenario".into(), subject.scenario.into());
+                object.insert("part".into(), subject.part.into());
+                object.insert("database".into(), subject.database.into());
+                let runs = self.runs(subject).map(|row| Value::Object(figures(|column| row.figure(column))));
                 object.insert("each_run".into(), runs.collect());
                 Value::Object(object)
             })
@@ -179,36 +124,20 @@ impl Table {
         json!({"scenarios": scenarios, "complaints": self.complaints(), "failed": self.has_failed()})
     }
 
-    fn scenarios(&self) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        for row in &self.rows {
-            if !names.contains(&row.scenario) {
-                names.push(row.scenario);
-            }
-        }
-        names
-    }
-
-    fn over_runs(&self, scenario: &str, column: Column) -> Option<f64> {
-        let rows = self.rows.iter().filter(|row| row.scenario == scenario);
-        column.over_runs(rows.filter_map(|row| row.figure(column)).collect())
-    }
-
     /// One line each, some with the server's last words beneath.
     pub fn complaints(&self) -> Vec<String> {
         self.rows
             .iter()
             .flat_map(|row| {
-                let lines = row.complaints.iter();
-                lines.map(|complaint| format!("{}: {complaint}", row.scenario))
+                let Subject { part, database, .. } = row.subject;
+                row.complaints.iter().map(move |complaint| format!("{part}, {database}: {complaint}"))
             })
             .collect()
     }
-}
 
-/// A count as a figure. The bench counts nothing beyond four thousand million.
-pub fn exact(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+    fn runs(&self, subject: Subject) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| row.subject == subject)
+    }
 }
 
 /// Every column that has a figure, rounded to what can be meant.
