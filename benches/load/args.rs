@@ -16,26 +16,36 @@ Scenarios (default: all of them)
   closed      64 events in flight to one webhook
   open        events at a fixed rate to one webhook
   fanout      64 events in flight, each to 10 webhooks
-  slow        a fast webhook alone, then beside one whose receiver takes 20 s; 100 events/s to each
+  fanout1000  the same, each to 1000 webhooks
+  slow        a fast webhook alone, then beside one whose receiver takes 2 s; 300 events/s to each
+  backlog     a webhook without and with a backlog for a dead one, which then recovers
+  jwks        64 connections that fetch the key set
+  kill        kill -9 under load: of the only server, which is restarted, and (PostgreSQL) of one of two
+  nodes       1, 2 and 3 servers, one receiver that takes 50 ms (PostgreSQL)
   idle        memory 3 s after the start
 
 Options
   --database D   sqlite, postgres or both; may be repeated (sqlite)
-  --nodes N      servers on one PostgreSQL database (1)
+  --nodes N      servers on one PostgreSQL database, where the scenario does not say (1)
   --seconds N    how long each load lasts (10)
   --runs N       runs of each scenario; the median is shown, faults are added up (1)
   --rate N       events per second of `open` (200)
   --backlog N    undelivered deliveries at which closed loops pause (20000)
+  --queued N     deliveries that `backlog` queues for the dead webhook (1000000)
   --signet PATH  another binary than the one just built
   --json FILE    also writes the figures there, of each run and over all
 
-CPU is per delivery: of servers and database together (`CPU us`), of each where they are apart, and of this bench (`bench
-us`). Memory is of all servers together; `db MiB` is PostgreSQL's, what its processes share counted once. `held %` is
-the share of time for which the backlog limit held closed loops back. `twice` counts repeated arrivals, `unasked`
-deliveries of events whose acceptance was not seen.
+CPU is per delivery, of `jwks` per request: of servers and database together (`CPU us`), of each where they are apart,
+and of this bench (`bench us`). Memory is of all servers together; `db MiB` is PostgreSQL's, what its processes share
+counted once. `held %` is the share of time for which the backlog limit held closed loops back. `ratio` compares
+deliveries/s with the first row of the scenario. `conns` is the most connections that the recovered receiver saw at
+once, `left` what it had not got when it had got no more for 7 s, or after 5 min. `in flight` was posted and had not
+arrived at the kill; until somebody was accepted again it took `outage ms`, until the last one accepted before had
+arrived `last ms`. `twice` counts repeated arrivals, `unasked` deliveries of events whose acceptance was not seen.
 
 Databases are made in TMPDIR: set it to choose the disk. For PostgreSQL a cluster of the bench's own is started, durable
-and on loopback; root runs it as the user `postgres`. Ends with 1 when a delivery is missing 30 s after the load's end.
+and on loopback; root runs it as the user `postgres`. Ends with 1 when a delivery is missing 30 s after the load's end
+(`kill`: 90 s).
 ";
 
 pub struct Args {
@@ -46,6 +56,7 @@ pub struct Args {
     pub runs: u32,
     pub rate: u32,
     pub backlog: u64,
+    pub queued: u64,
     pub binary: PathBuf,
     pub json: Option<PathBuf>,
 }
@@ -61,6 +72,7 @@ impl Args {
             runs: 1,
             rate: 200,
             backlog: 20_000,
+            queued: 1_000_000,
             binary: env!("CARGO_BIN_EXE_signet").into(),
             json: None,
         };
@@ -81,6 +93,7 @@ impl Args {
                 "--runs" => args.runs = positive(&word, words.next())?,
                 "--rate" => args.rate = positive(&word, words.next())?,
                 "--backlog" => args.backlog = positive(&word, words.next())?.into(),
+                "--queued" => args.queued = positive(&word, words.next())?.into(),
                 "--signet" => args.binary = text(&word, words.next())?.into(),
                 "--json" => args.json = Some(text(&word, words.next())?.into()),
                 name => args.scenarios.push(scenario(name)?),
@@ -89,15 +102,25 @@ impl Args {
         if args.databases.is_empty() {
             args.databases.push(Kind::Sqlite);
         }
-        if args.scenarios.is_empty() {
-            args.scenarios = Scenario::ALL.to_vec();
-        }
-        if args.nodes > 1 && !args.databases.contains(&Kind::Postgres) {
-            return Err("--nodes needs --database postgres".into());
-        }
+        args.check_scenarios()?;
         // Absolute, because the server runs in a folder of its own.
         args.binary = std::path::absolute(&args.binary)?;
         Ok(Some(args))
+    }
+
+    /// What nobody named is left out when no database suits it; what somebody did is not.
+    fn check_scenarios(&mut self) -> Result<(), Failure> {
+        let suits = |scenario: &Scenario| self.databases.iter().any(|kind| scenario.suits(*kind));
+        if self.scenarios.is_empty() {
+            self.scenarios = Scenario::ALL.into_iter().filter(suits).collect();
+        }
+        match self.scenarios.iter().find(|scenario| !suits(scenario)) {
+            Some(scenario) => Err(format!("`{}` needs --database postgres", scenario.name()).into()),
+            None if self.nodes > 1 && !self.databases.contains(&Kind::Postgres) => {
+                Err("--nodes needs --database postgres".into())
+            }
+            None => Ok(()),
+        }
     }
 }
 

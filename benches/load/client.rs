@@ -31,6 +31,17 @@ impl Api {
         self.request("POST", "/v1/events", &body.to_string())
     }
 
+    /// A whole request for publishing so many events of this type at once, each with next to no payload.
+    pub fn batch_request(&self, event_type: &str, events: u64) -> Vec<u8> {
+        let event = |number: u64| json!({"type": event_type, "data": {"number": number}});
+        let body = json!({"events": (0..events).map(event).collect::<Vec<Value>>()});
+        self.request("POST", "/v1/events/batch", &body.to_string())
+    }
+
+    pub fn key_set_request(&self) -> Vec<u8> {
+        self.request("GET", "/.well-known/jwks.json", "")
+    }
+
     /// A webhook for each URL and what it subscribes to.
     pub async fn register(&self, webhooks: impl Iterator<Item = (String, &str)>) -> Result<(), Failure> {
         let mut connection = self.connect().await?;

@@ -38,6 +38,7 @@ pub struct Load {
 pub struct Post {
     pub event: EventId,
     pub started_at: Instant,
+    pub accepted_at: Instant,
 }
 
 #[derive(Default)]
@@ -121,7 +122,7 @@ impl Sender {
                 Ok(answer) => match accepted(&answer) {
                     Ok(event) => {
                         self.clock.accepted();
-                        sent.posts.push(Post { event, started_at });
+                        sent.posts.push(Post { event, started_at, accepted_at: Instant::now() });
                     }
                     Err(refusal) => {
                         self.clock.refused();

@@ -127,8 +127,8 @@ async fn row(stage: &mut Stage, subject: Subject, before: &Before, played: &[Pla
     Ok(row)
 }
 
-/// What each of so many deliveries cost.
-fn set_cost(row: &mut Row, before: &Cpu, after: &Cpu, count: usize) {
+/// What each of so many deliveries or requests cost.
+pub fn set_cost(row: &mut Row, before: &Cpu, after: &Cpu, count: usize) {
     if count == 0 {
         return;
     }
@@ -145,7 +145,7 @@ fn set_cost(row: &mut Row, before: &Cpu, after: &Cpu, count: usize) {
     row.set(Column::CpuUs, servers + database);
 }
 
-fn set_latencies(row: &mut Row, took: Vec<Duration>) {
+pub fn set_latencies(row: &mut Row, took: Vec<Duration>) {
     let latencies = Latencies::new(took);
     for (column, share) in [(Column::P50Ms, P50), (Column::P99Ms, P99)] {
         if let Some(ms) = latencies.at_ms(share) {

@@ -4,12 +4,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 use crate::ledger::{Arrival, Endpoint, EventId};
@@ -17,6 +17,7 @@ use crate::wire::{Message, Messages};
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+const WAITING_MAX: u32 = 1024;
 const PATH: &str = "/endpoint/";
 /// Room for a usual run, so that growing the list does not show up as latency.
 const ARRIVALS_EXPECTED: usize = 1 << 18;
@@ -25,6 +26,7 @@ pub struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
     released: watch::Sender<bool>,
+    recovered: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -34,6 +36,8 @@ struct Shared {
     arrivals: Mutex<Vec<Arrival>>,
     arrived: Arc<AtomicU64>,
     complaint: Mutex<Option<String>>,
+    connections: AtomicUsize,
+    connections_peak: AtomicUsize,
     /// How long each endpoint waits before it answers.
     delays: Vec<Duration>,
 }
@@ -41,28 +45,38 @@ struct Shared {
 impl Receiver {
     /// One endpoint for each delay, which is how long it takes to answer.
     pub fn start(delays: Vec<Duration>) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let receiver = Self::start_dead(delays)?;
+        receiver.recover();
+        Ok(receiver)
+    }
+
+    /// The same, but every connection is refused until it recovers. The port is taken, so that nobody else answers.
+    pub fn start_dead(delays: Vec<Duration>) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = socket.local_addr()?;
         let shared = Arc::new(Shared {
             arrivals: Mutex::new(Vec::with_capacity(ARRIVALS_EXPECTED)),
             arrived: Arc::default(),
             complaint: Mutex::new(None),
+            connections: AtomicUsize::new(0),
+            connections_peak: AtomicUsize::new(0),
             delays,
         });
         let (released, release) = watch::channel(false);
+        let (recovered, recovery) = watch::channel(false);
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let seen = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    ended = accept(listener, seen, release) => ended,
+                    ended = accept(socket, recovery, seen, release) => ended,
                     _ = stopped => Ok(()),
                 }
             })
         });
-        Ok(Self { address, shared, released, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, shared, released, recovered, stop: Some(stop), thread: Some(thread) })
     }
 
     pub fn url(&self, endpoint: Endpoint) -> String {
@@ -78,6 +92,16 @@ impl Receiver {
     /// Counts every arrival, repeated ones included.
     pub fn arrived(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.arrived)
+    }
+
+    /// Connections are let in from now on.
+    pub fn recover(&self) {
+        self.recovered.send_replace(true);
+    }
+
+    /// The most connections that were open at the same time: what is under way to all endpoints is never more.
+    pub fn connections_peak(&self) -> usize {
+        self.shared.connections_peak.load(Ordering::Relaxed)
     }
 
     /// From now on, and for what is waiting, every endpoint answers at once.
@@ -125,13 +149,18 @@ impl Shared {
 }
 
 async fn accept(
-    listener: std::net::TcpListener,
+    socket: TcpSocket,
+    mut recovery: watch::Receiver<bool>,
     shared: Arc<Shared>,
     release: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+    // The error of a receiver that is gone means the same: its thread is about to be stopped.
+    let _ = recovery.wait_for(|recovered| *recovered).await;
+    let listener: TcpListener = socket.listen(WAITING_MAX)?;
     loop {
         let (stream, _) = listener.accept().await?;
+        let open = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        shared.connections_peak.fetch_max(open, Ordering::Relaxed);
         let shared = Arc::clone(&shared);
         let release = release.clone();
         tokio::spawn(async move {
@@ -140,6 +169,7 @@ async fn accept(
             {
                 shared.complain(error.to_string());
             }
+            shared.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }

@@ -29,7 +29,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// At one of the home's addresses.
+    /// At one of the home's addresses, also when a server has been there before.
     pub async fn start(binary: &Path, home: &Home, address: SocketAddr) -> Result<Self, Failure> {
         let log = home.folder().join(format!("server-{}.log", address.port()));
         let mut command = command(binary, home, address);
@@ -45,6 +45,14 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// At once and without a word, as the kernel would. Returns when it has happened.
+    pub fn kill(&mut self) -> io::Result<Instant> {
+        self.child.kill()?;
+        let killed_at = Instant::now();
+        self.child.wait()?;
+        Ok(killed_at)
     }
 
     /// The end of what the server printed, indented; empty when it printed nothing.

@@ -23,9 +23,10 @@ pub struct Stage {
     pub servers: Vec<Server>,
     pub receiver: Receiver,
     pub ledger: Ledger,
-    backlog_max: u64,
+    pub backlog_max: u64,
+    pub drain_for_max: Duration,
     /// After the servers, so that they end before what they stand on.
-    home: Home,
+    pub home: Home,
 }
 
 /// One webhook: what it subscribes to, and how long its receiver takes to answer.
@@ -44,13 +45,17 @@ impl Stage {
         for address in &home.addresses {
             servers.push(Server::start(&setup.args.binary, &home, *address).await?);
         }
-        let backlog_max = setup.args.backlog;
-        let stage = Self { servers, receiver, ledger: Ledger::default(), backlog_max, home };
+        let (backlog_max, drain_for_max) = (setup.args.backlog, DRAIN_FOR_MAX);
+        let stage = Self { servers, receiver, ledger: Ledger::default(), backlog_max, drain_for_max, home };
         let urls = (0..).map(|endpoint| stage.receiver.url(endpoint));
-        let webhooks = urls.zip(webhooks.iter().map(|webhook| webhook.subscription));
-        let registered = stage.first()?.api.register(webhooks).await;
-        registered.map_err(|error| stage.explain(&error))?;
+        stage.register(urls.zip(webhooks.iter().map(|webhook| webhook.subscription))).await?;
         Ok(stage)
+    }
+
+    /// A webhook for each URL and what it subscribes to.
+    pub async fn register(&self, webhooks: impl Iterator<Item = (String, &str)>) -> Result<(), Failure> {
+        let registered = self.first()?.api.register(webhooks).await;
+        registered.map_err(|error| self.explain(&error))
     }
 
     /// The server for whatever needs but one.
@@ -58,11 +63,11 @@ impl Stage {
         self.servers.first().ok_or_else(|| "the stage has no server".into())
     }
 
-    fn apis(&self) -> Vec<Api> {
+    pub fn apis(&self) -> Vec<Api> {
         self.servers.iter().map(|server| server.api.clone()).collect()
     }
 
-    fn backlog(&self) -> Arc<Backlog> {
+    pub fn backlog(&self) -> Arc<Backlog> {
         Arc::new(Backlog::new(self.receiver.arrived(), self.backlog_max))
     }
 
@@ -83,7 +88,7 @@ impl Stage {
             self.ledger.record(self.receiver.take());
             let ledger = &self.ledger;
             missing.retain(|&(endpoint, event)| ledger.arrived_at(endpoint, event).is_none());
-            if missing.is_empty() || waited_from.elapsed() > DRAIN_FOR_MAX {
+            if missing.is_empty() || waited_from.elapsed() > self.drain_for_max {
                 return missing;
             }
             tokio::time::sleep(POLL_EVERY).await;

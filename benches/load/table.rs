@@ -43,6 +43,13 @@ impl Row {
         self.complain(complaint);
     }
 
+    /// How many times the other row's deliveries per second these are.
+    pub fn compare(&mut self, other: &Self) {
+        if let (Some(this), Some(that)) = (self.figure(Column::Delivered), other.figure(Column::Delivered)) {
+            self.set(Column::Ratio, this / that);
+        }
+    }
+
     fn figure(&self, column: Column) -> Option<f64> {
         let found = self.figures.iter().find(|(other, _)| *other == column);
         found.map(|(_, figure)| *figure)

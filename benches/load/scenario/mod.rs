@@ -1,12 +1,17 @@
 //! The scenarios: which webhooks there are and what is sent to them. Each run of each one has fresh servers on a fresh
 //! database, so that none inherits the other's rows, caches or memory.
 
+mod backlog;
+mod jwks;
+mod kill;
+mod nodes;
+
 use std::time::Duration;
 
 use crate::Failure;
 use crate::args::Args;
 use crate::column::Column;
-use crate::home::Place;
+use crate::home::{Kind, Place};
 use crate::load::Load;
 use crate::measure;
 use crate::pace::Pace;
@@ -16,10 +21,11 @@ use crate::usage;
 
 const PAYLOAD_BYTES: usize = 1024;
 const FAN_OUT: usize = 10;
+const FAN_OUT_WIDE: usize = 1000;
 /// To each of the two webhooks, the fast one and the slow one.
-const SLOW_PER_SECOND: u32 = 100;
-/// Below the 30 s a receiver may take: slow, yet within its rights.
-const SLOW_DELAY: Duration = Duration::from_secs(20);
+const SLOW_PER_SECOND: u32 = 300;
+/// Far below the 30 s a receiver may take: slow, yet within its rights.
+const SLOW_DELAY: Duration = Duration::from_secs(2);
 const IDLE_FOR: Duration = Duration::from_secs(3);
 /// Connections, caches and statement plans exist before anything is measured.
 const WARM_UP_FOR: Duration = Duration::from_secs(1);
@@ -29,7 +35,12 @@ pub enum Scenario {
     Closed,
     Open,
     Fanout,
+    FanoutWide,
     Slow,
+    Backlog,
+    Jwks,
+    Kill,
+    Nodes,
     Idle,
 }
 
@@ -68,16 +79,36 @@ impl<'a> Setup<'a> {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 5] = [Self::Closed, Self::Open, Self::Fanout, Self::Slow, Self::Idle];
+    pub const ALL: [Self; 10] = [
+        Self::Closed,
+        Self::Open,
+        Self::Fanout,
+        Self::FanoutWide,
+        Self::Slow,
+        Self::Backlog,
+        Self::Jwks,
+        Self::Kill,
+        Self::Nodes,
+        Self::Idle,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",
             Self::Fanout => "fanout",
+            Self::FanoutWide => "fanout1000",
             Self::Slow => "slow",
+            Self::Backlog => "backlog",
+            Self::Jwks => "jwks",
+            Self::Kill => "kill",
+            Self::Nodes => "nodes",
             Self::Idle => "idle",
         }
+    }
+
+    pub fn suits(self, kind: Kind) -> bool {
+        self != Self::Nodes || kind == Kind::Postgres
     }
 
     pub async fn run(self, args: &Args, place: &Place) -> Result<Vec<Row>, Failure> {
@@ -87,7 +118,12 @@ impl Scenario {
             Self::Closed => single(&setup, 1, Pace::Closed).await,
             Self::Open => single(&setup, 1, open).await,
             Self::Fanout => single(&setup, FAN_OUT, Pace::Closed).await,
+            Self::FanoutWide => single(&setup, FAN_OUT_WIDE, Pace::Closed).await,
             Self::Slow => slow(&setup).await,
+            Self::Backlog => backlog::run(&setup).await,
+            Self::Jwks => jwks::run(&setup).await,
+            Self::Kill => kill::run(&setup).await,
+            Self::Nodes => nodes::run(&setup).await,
             Self::Idle => idle(&setup).await,
         }
     }
