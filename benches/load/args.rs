@@ -34,6 +34,7 @@ Options
   --queued N     deliveries that `backlog` queues for the dead webhook (1000000)
   --signet PATH  another binary than the one just built
   --json FILE    also writes the figures there, of each run and over all
+  --svg FOLDER   also draws latencies and throughput there
 
 CPU is per delivery, of `jwks` per request: of servers and database together (`CPU us`), of each where they are apart,
 and of this bench (`bench us`). Memory is of all servers together; `db MiB` is PostgreSQL's, what its processes share
@@ -59,6 +60,7 @@ pub struct Args {
     pub queued: u64,
     pub binary: PathBuf,
     pub json: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
 }
 
 impl Args {
@@ -75,6 +77,7 @@ impl Args {
             queued: 1_000_000,
             binary: env!("CARGO_BIN_EXE_signet").into(),
             json: None,
+            svg: None,
         };
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -96,6 +99,7 @@ impl Args {
                 "--queued" => args.queued = positive(&word, words.next())?.into(),
                 "--signet" => args.binary = text(&word, words.next())?.into(),
                 "--json" => args.json = Some(text(&word, words.next())?.into()),
+                "--svg" => args.svg = Some(text(&word, words.next())?.into()),
                 name => args.scenarios.push(scenario(name)?),
             }
         }

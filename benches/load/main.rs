@@ -14,10 +14,12 @@ mod ledger;
 mod load;
 mod measure;
 mod pace;
+mod plot;
 mod receiver;
 mod scenario;
 mod server;
 mod stage;
+mod svg;
 mod table;
 mod usage;
 mod wire;
@@ -70,6 +72,9 @@ fn run() -> Result<ExitCode, Failure> {
     }
     if let Some(path) = &args.json {
         std::fs::write(path, format!("{:#}\n", with_conditions(&args, &versions, &table)))?;
+    }
+    if let Some(folder) = &args.svg {
+        plot::draw(&table, folder)?;
     }
     Ok(if table.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

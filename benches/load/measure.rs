@@ -152,6 +152,7 @@ pub fn set_latencies(row: &mut Row, took: Vec<Duration>) {
             row.set(column, ms);
         }
     }
+    row.set_curve(latencies.curve_ms());
 }
 
 fn watch(row: &mut Row, played: &Played<'_>, deliveries: &[(Instant, Duration)]) {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::column::{Column, Look};
+use crate::column::{Column, Look, median};
 
 /// What a row is about. Rows of several runs that are about the same become one line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,17 +19,23 @@ pub struct Subject {
 pub struct Row {
     pub subject: Subject,
     figures: Vec<(Column, f64)>,
+    curve_ms: Vec<f64>,
     complaints: Vec<String>,
     failed: bool,
 }
 
 impl Row {
     pub fn new(subject: Subject) -> Self {
-        Self { subject, figures: Vec::new(), complaints: Vec::new(), failed: false }
+        Self { subject, figures: Vec::new(), curve_ms: Vec::new(), complaints: Vec::new(), failed: false }
     }
 
     pub fn set(&mut self, column: Column, figure: f64) {
         self.figures.push((column, figure));
+    }
+
+    /// The latency at each of [`crate::latency::shares`].
+    pub fn set_curve(&mut self, curve_ms: Vec<f64>) {
+        self.curve_ms = curve_ms;
     }
 
     /// Something the reader should know about the figures.
@@ -50,7 +56,7 @@ impl Row {
         }
     }
 
-    fn figure(&self, column: Column) -> Option<f64> {
+    pub fn figure(&self, column: Column) -> Option<f64> {
         let found = self.figures.iter().find(|(other, _)| *other == column);
         found.map(|(_, figure)| *figure)
     }
@@ -72,7 +78,7 @@ impl Table {
     }
 
     /// Each once, in the order they were measured.
-    fn subjects(&self) -> Vec<Subject> {
+    pub fn subjects(&self) -> Vec<Subject> {
         let mut subjects = Vec::new();
         for row in &self.rows {
             if !subjects.contains(&row.subject) {
@@ -82,8 +88,17 @@ impl Table {
         subjects
     }
 
-    fn over_runs(&self, subject: Subject, column: Column) -> Option<f64> {
+    pub fn over_runs(&self, subject: Subject, column: Column) -> Option<f64> {
         column.over_runs(self.runs(subject).filter_map(|row| row.figure(column)).collect())
+    }
+
+    /// The median, share by share, of the latency curves of all runs; empty when there is none.
+    pub fn curve_ms(&self, subject: Subject) -> Vec<f64> {
+        let curve = |place: usize| {
+            let at_place = self.runs(subject).filter_map(|row| row.curve_ms.get(place).copied());
+            median(at_place.collect())
+        };
+        (0..).map_while(curve).collect()
     }
 
     /// Nothing when no scenario came to figures.
