@@ -27,7 +27,8 @@ pub struct Envelope<'a> {
 
 /// A delivery as it goes over the wire.
 pub struct Letter {
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: [(&'static str, String); 4],
+    /// JSON, whatever the format.
     pub body: Bytes,
     /// The key that signed the token in it.
     pub kid: Kid,
@@ -36,9 +37,9 @@ pub struct Letter {
 /// Writes one attempt of a delivery. Every attempt is signed afresh, so a retry hours later carries a token that lives.
 pub fn write(event: &Event, envelope: &Envelope<'_>, attempt: u32, now: Timestamp) -> Result<Letter, SigningError> {
     let validity = Validity::starting(now, envelope.ttl);
-    let body = token::body(event, envelope, validity)?;
-    let mut headers = vec![("content-type", "application/json".to_owned())];
-    headers.extend(standard::headers(event.id, now, &body, envelope.secret));
-    headers.push(("webhook-attempt", attempt.to_string()));
+    let id = event.id.to_string();
+    let body = token::body(event, &id, envelope, validity)?;
+    let [id, timestamp, signature] = standard::headers(id, now, &body, envelope.secret);
+    let headers = [id, timestamp, signature, ("webhook-attempt", attempt.to_string())];
     Ok(Letter { headers, body, kid: envelope.signer.kid().clone() })
 }
