@@ -1,6 +1,7 @@
 //! Opening the rings in their order: database, master key, keys, engine.
 
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::store::{self, Store, settings, signing_keys};
 
 /// What the check record says when it was opened with the right key.
 const CHECK: &[u8] = b"signet";
+
+/// More would not be busy: whoever writes down what they send has one core.
+const SENDER_THREADS_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("sixteen is not zero");
 
 /// An engine on an open database.
 pub(super) struct Opened {
@@ -49,8 +53,14 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
         admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
     };
     let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;
-    let (engine, inboxes) = Engine::new(Parts { store, clock, master_key, egress, terms });
+    let (engine, inboxes) =
+        Engine::new(Parts { store, clock, master_key, egress, sender_threads: sender_threads(), terms });
     Ok(Opened { engine, inboxes, made_master_key })
+}
+
+/// One for each core that this process may use.
+fn sender_threads() -> NonZeroUsize {
+    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(SENDER_THREADS_MAX))
 }
 
 /// The master key of this database: from the environment, from its file, or made for a database that has none.

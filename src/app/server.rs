@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +19,7 @@ use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, Inboxes, dispatch, ingest, nodes, rotate, settle, sweep};
+use crate::engine::{Engine, Inboxes, dispatch, ingest, nodes, rotate, senders, settle, sweep};
 use crate::store::queue;
 use crate::{api, engine};
 
@@ -38,13 +41,16 @@ struct Jobs {
     end_requests: CancellationToken,
     end_intake: CancellationToken,
     end_work: CancellationToken,
+    end_sending: CancellationToken,
     abandon: CancellationToken,
     /// Cancelled when a job ends that was not told to.
     lost: CancellationToken,
     requests: JoinHandle<()>,
     intake: JoinHandle<()>,
     work: Vec<JoinHandle<()>>,
-    verdicts: JoinHandle<()>,
+    sending: Vec<JoinHandle<()>>,
+    /// Those that go on for as long as anything is under way: what writes outcomes, and what shows that this node lives.
+    last: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -67,7 +73,7 @@ impl Server {
         engine.ensure_default_tenant().await?;
         engine.step_all_rings().await?;
         let made_api_key = if config.admin_key.is_some() { None } else { first_api_key(&engine).await? };
-        let jobs = Jobs::start(&engine, opened.inboxes, listener);
+        let jobs = Jobs::start(&engine, opened.inboxes, listener)?;
         Ok(Self { engine, url, jobs, made_master_key: opened.made_master_key, made_api_key, _lock: lock })
     }
 
@@ -124,28 +130,36 @@ impl Server {
 }
 
 impl Jobs {
-    fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Self {
-        let [end_requests, end_intake, end_work, abandon, lost] = std::array::from_fn(|_| CancellationToken::new());
+    fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Result<Self> {
+        let [end_requests, end_intake, end_work, end_sending, abandon, lost] =
+            std::array::from_fn(|_| CancellationToken::new());
         let router = api::router(engine.clone());
-        let mut work = vec![
+        let work = vec![
             watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
         ];
+        let mut last = vec![watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone()))];
         if engine.store.is_shared() {
-            work.push(watched(&lost, &end_work, nodes::run(engine.clone(), end_work.clone())));
+            last.push(watched(&lost, &abandon, nodes::run(engine.clone(), abandon.clone())));
         }
-        Self {
+        let sender = |outbox| {
+            let job = senders::run(engine.clone(), outbox, end_sending.clone());
+            watched_thread(&lost, &end_sending, job)
+        };
+        Ok(Self {
             requests: watched(&lost, &end_requests, listener::serve(listener, router, end_requests.clone())),
             intake: watched(&lost, &end_intake, ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
             work,
-            verdicts: watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone())),
+            sending: inboxes.senders.into_iter().map(sender).collect::<Result<_>>()?,
+            last,
             lost,
             end_requests,
             end_intake,
             end_work,
+            end_sending,
             abandon,
-        }
+        })
     }
 
     /// Ends the jobs in the order in which they feed each other.
@@ -160,8 +174,14 @@ impl Jobs {
         for job in self.work {
             let _ = job.await;
         }
+        self.end_sending.cancel();
+        for thread in self.sending {
+            let _ = thread.await;
+        }
         self.abandon.cancel();
-        let _ = self.verdicts.await;
+        for job in self.last {
+            let _ = job.await;
+        }
     }
 }
 
@@ -176,6 +196,27 @@ fn watched(
         let _alarm = alarm;
         job.await;
     })
+}
+
+/// Starts a job on a thread with an executor of its own, watched likewise.
+fn watched_thread(
+    lost: &CancellationToken,
+    end: &CancellationToken,
+    job: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let executor = runtime::Builder::new_current_thread().enable_all().build()?;
+    let alarm = Alarm { lost: lost.clone(), end: end.clone() };
+    let (ended, has_ended) = oneshot::channel::<()>();
+    let body = move || {
+        let _alarm = alarm;
+        let _ended = ended;
+        executor.block_on(job);
+    };
+    thread::Builder::new().name("sender".to_owned()).spawn(body)?;
+    Ok(tokio::spawn(async move {
+        // Nothing is ever sent: the other end is dropped when the thread ends, however it ends.
+        let _ = has_ended.await;
+    }))
 }
 
 struct Alarm {

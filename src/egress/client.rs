@@ -61,14 +61,13 @@ pub struct Egress {
 impl Egress {
     pub fn new(policy: AddressPolicy) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
-        let builder = || guarded(Arc::new(Resolver { policy: policy.clone() }));
-        let pooled = builder().pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(IDLE_FOR);
-        let fresh = builder().pool_max_idle_per_host(0);
-        Ok(Self {
-            pooled: pooled.build().map_err(EgressError)?,
-            fresh: fresh.build().map_err(EgressError)?,
-            policy: policy.clone(),
-        })
+        let fresh = guarded(&policy).pool_max_idle_per_host(0).build().map_err(EgressError)?;
+        Ok(Self { pooled: pooled(&policy)?, fresh, policy })
+    }
+
+    /// The same, with kept connections of its own: a connection lives on the executor that opened it.
+    pub fn with_own_connections(&self) -> Result<Self, EgressError> {
+        Ok(Self { pooled: pooled(&self.policy)?, ..self.clone() })
     }
 
     /// Whether a URL with this host may be registered. Names are judged when they are resolved; literals, and the name
@@ -107,14 +106,19 @@ impl Egress {
     }
 }
 
-fn guarded(resolver: Arc<Resolver>) -> ClientBuilder {
+fn pooled(policy: &Arc<AddressPolicy>) -> Result<Client, EgressError> {
+    let builder = guarded(policy).pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(IDLE_FOR);
+    builder.build().map_err(EgressError)
+}
+
+fn guarded(policy: &Arc<AddressPolicy>) -> ClientBuilder {
     Client::builder()
         .http1_only()
         .no_proxy()
         .redirect(Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_BUDGET)
-        .dns_resolver(resolver)
+        .dns_resolver(Arc::new(Resolver { policy: policy.clone() }))
 }
 
 fn headers(parcel: &Parcel<'_>) -> HeaderMap {

@@ -1,4 +1,4 @@
-//! Claiming what is due and sending it. Holds no database connection while a socket waits.
+//! Claiming what is due, and what a sender does with a claim. Holds no database connection while a socket waits.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Sett
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::egress::Parcel;
+use crate::egress::{Egress, Parcel};
 use crate::signing::SigningError;
 use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, webhooks};
@@ -28,8 +28,6 @@ pub(super) const LEASE: Duration = Duration::from_secs(40);
 const QUICK_FOR: Duration = Duration::from_secs(2);
 /// How often the queue itself is asked who has work, whatever the lanes remember.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long the end waits for deliveries that are under way before it gives them back.
-const FINISH_FOR: Duration = Duration::from_secs(25);
 
 /// A claimed delivery with all that is needed to send it. What is missing was deleted since it was queued.
 pub(super) struct Shipment {
@@ -39,7 +37,7 @@ pub(super) struct Shipment {
     pub(super) load: u32,
 }
 
-/// The job: claims and sends until the end, then finishes what is under way or gives it back.
+/// The job: claims and hands over to the senders, until the end.
 pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     let mut look_at = engine.clock.now();
     while !end.is_cancelled() {
@@ -60,7 +58,6 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
         let until = engine.lanes().next_timer().map_or(look_at, |timer| timer.min(look_at));
         job::rest(&engine.clock, bell, until, &end).await;
     }
-    engine.finish().await;
 }
 
 /// Room in the lanes that a delivery takes. It is given back however the delivery ends.
@@ -147,19 +144,19 @@ impl Engine {
         Ok(claims.into_iter().map(shipment).collect())
     }
 
-    /// Starts sending. Leave for it was taken from the lanes and is given back when it is done.
+    /// Starts sending.
     pub(super) fn launch(&self, shipment: Shipment) {
-        let Some(engine) = self.me.upgrade() else { return };
-        self.under_way.spawn(async move { engine.deliver(shipment).await });
+        self.senders.send(shipment);
     }
 
-    async fn deliver(&self, shipment: Shipment) {
+    /// Makes an attempt, if anybody listens still, and passes on what became of it.
+    pub(super) async fn deliver(&self, egress: &Egress, shipment: Shipment) {
         let Shipment { claim, event, addressee, load } = shipment;
         let webhook_id = claim.key.webhook_id;
         let mut room = Room { engine: self, webhook_id, load, answered_well: false };
         let verdict = match (event, addressee) {
             (Some(event), Some(addressee)) if addressee.is_listening => {
-                let attempt = self.attempt(&event, &addressee, claim.attempt).await;
+                let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
                 let settlement = self.terms.retry_policy.settle(
                     claim.attempt,
                     &attempt.outcome,
@@ -181,14 +178,14 @@ impl Engine {
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
-    pub(super) async fn attempt(&self, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
+    pub(super) async fn attempt(&self, egress: &Egress, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
         let started_at = self.clock.now();
         let stopwatch = self.clock.stopwatch();
         let (outcome, excerpt, kid) = match self.letter(event, addressee, number, started_at) {
             Ok(letter) => {
                 let parcel =
                     Parcel { url: addressee.url.as_url(), headers: &letter.headers, body: letter.body.clone() };
-                let (outcome, excerpt) = match self.egress.post(parcel, started_at).await {
+                let (outcome, excerpt) = match egress.post(parcel, started_at).await {
                     Ok(reply) => {
                         let (status_code, retry_after) = (reply.status_code, reply.retry_after);
                         (Outcome::Answered { status_code, retry_after }, reply.excerpt)
@@ -222,14 +219,5 @@ impl Engine {
             secret: addressee.secret.as_ref().map_err(Clone::clone)?,
         };
         wire::write(event, &envelope, attempt, now)
-    }
-
-    /// Waits for what is under way, and gives back what does not end in time.
-    async fn finish(&self) {
-        self.under_way.close();
-        let waited = tokio::time::timeout(FINISH_FOR, self.under_way.wait()).await;
-        if waited.is_err() {
-            tracing::warn!(deliveries.count = self.under_way.len(), "deliveries still under way are given back");
-        }
     }
 }

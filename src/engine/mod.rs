@@ -22,16 +22,17 @@ mod lanes;
 pub mod nodes;
 pub mod operator;
 pub mod rotate;
+pub mod senders;
 pub mod settle;
 pub mod sweep;
 pub mod tenants;
 pub mod webhooks;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
-use tokio_util::task::TaskTracker;
 
 use crate::domain::id::NodeId;
 use crate::domain::key_ring::KeyPolicy;
@@ -47,6 +48,7 @@ use clock::Clock;
 use ingest::Intake;
 use keys::KeyBook;
 use lanes::Lanes;
+use senders::Senders;
 use settle::Verdict;
 
 /// What the engine is told once, at its start.
@@ -80,16 +82,15 @@ pub struct Engine {
     look_again: AtomicBool,
     /// Rung when a key ring may have something to do.
     rotation_due: Notify,
-    /// Deliveries under way.
-    under_way: TaskTracker,
-    /// For the tasks that deliveries run in.
-    me: Weak<Self>,
+    senders: Senders,
 }
 
 /// The receiving ends of the engine's queues, for the jobs that empty them.
 pub struct Inboxes {
     pub ingest: ingest::Inbox,
     pub settle: mpsc::Receiver<Verdict>,
+    /// One for each sender thread.
+    pub senders: Vec<senders::Outbox>,
 }
 
 /// What an engine is made of.
@@ -98,6 +99,7 @@ pub struct Parts {
     pub clock: Clock,
     pub master_key: MasterKey,
     pub egress: Egress,
+    pub sender_threads: NonZeroUsize,
     pub terms: Terms,
 }
 
@@ -109,7 +111,8 @@ impl Engine {
     pub fn new(parts: Parts) -> (Arc<Self>, Inboxes) {
         let (intake, ingest) = Intake::new();
         let (verdicts, settle) = mpsc::channel(VERDICTS_MAX);
-        let engine = Arc::new_cyclic(|me| Self {
+        let (senders, outboxes) = Senders::new(parts.sender_threads);
+        let engine = Arc::new(Self {
             node_id: NodeId::from_bytes(parts.clock.id()),
             store: parts.store,
             clock: parts.clock,
@@ -125,10 +128,9 @@ impl Engine {
             due: Notify::new(),
             look_again: AtomicBool::new(false),
             rotation_due: Notify::new(),
-            under_way: TaskTracker::new(),
-            me: me.clone(),
+            senders,
         });
-        (engine, Inboxes { ingest, settle })
+        (engine, Inboxes { ingest, settle, senders: outboxes })
     }
 
     /// Has the queue asked at once who has work.

@@ -187,7 +187,7 @@ impl Engine {
             accepted_at: now,
             deliveries: 1,
         });
-        let attempt = self.attempt(&event, &addressee, 1).await;
+        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
         let key = DeliveryKey { webhook_id: id, event_id: event.id };
         let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
         let ended = Ended { key, ending, attempts: 1, at: self.clock.now() };
