@@ -9,10 +9,10 @@ use super::Engine;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
 use crate::domain::time::Timestamp;
-use crate::store::StoreError;
-use crate::store::deliveries::{self, Ended};
+use crate::store::deliveries::Ended;
 use crate::store::queue::{self, Postponed};
 use crate::store::webhooks::{self, Listener};
+use crate::store::{StoreError, batch};
 
 /// Verdicts that are committed together.
 const BATCH: usize = 256;
@@ -121,16 +121,15 @@ impl Engine {
         let sorted = Sorted::of(batch, now);
         let attempts: Vec<(DeliveryKey, &Attempt)> =
             batch.iter().filter_map(|verdict| Some((verdict.claim.key, verdict.attempt.as_ref()?))).collect();
-        let claims: Vec<(DeliveryKey, u32)> = sorted.ended.iter().map(|(ended, fence)| (ended.key, *fence)).collect();
-        let mut tx = self.store.write().await?;
-        let removed = queue::remove(tx.conn(), &claims).await?;
+        // What ends is written by one statement; what does not needs more.
+        let ends = sorted.postponed.is_empty() && sorted.gone.is_empty();
+        let mut tx = if ends { self.store.write_at_once().await? } else { self.store.write().await? };
+        let removed = batch::end(tx.conn(), &sorted.ended, &attempts).await?;
         let held = |key: DeliveryKey, fence: u32| removed.contains(&(key, fence));
         let ended: Vec<Ended> =
             sorted.ended.iter().filter(|(ended, fence)| held(ended.key, *fence)).map(|(ended, _)| *ended).collect();
         let gone: Vec<Listener> =
             sorted.gone.iter().filter(|(_, key, fence)| held(*key, *fence)).map(|(listener, ..)| *listener).collect();
-        deliveries::append(tx.conn(), &ended).await?;
-        deliveries::append_attempts(tx.conn(), &attempts).await?;
         queue::postpone(tx.conn(), &sorted.postponed).await?;
         webhooks::disable_gone(tx.conn(), &gone, now).await?;
         tx.commit().await?;

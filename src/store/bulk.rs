@@ -6,11 +6,12 @@
 //! every size.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite};
 
 use super::query::{Value, bind, in_time};
 use super::record::Row;
@@ -22,6 +23,9 @@ const SQLITE_ROWS_MAX: usize = 256;
 const POSTGRES_ROWS_MAX: usize = 16_384;
 /// Where the set stands in a statement.
 const ROWS: &str = "{rows}";
+
+type OnSqlite = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+type OnPostgres = sqlx::query::Query<'static, Postgres, PgArguments>;
 
 /// Rows, column by column.
 #[derive(Default)]
@@ -92,32 +96,39 @@ impl<'v> Set<'v> {
         Ok(rows)
     }
 
-    fn on_sqlite(
-        &self,
-        statement: &'static str,
-    ) -> impl Iterator<Item = sqlx::query::Query<'static, Sqlite, SqliteArguments>> {
+    /// Runs one statement of PostgreSQL over several sets, which stand at `{0}`, `{1}`, …, and answers its rows. Only for
+    /// sets whose size the caller bounds.
+    pub(super) async fn together(sets: &[Self], tx: &mut PgConnection, statement: &'static str) -> Result<Vec<Row>> {
+        let whole = || {
+            let mut bound = 0;
+            sets.iter().enumerate().fold(statement.to_owned(), |text, (at, set)| {
+                let rows = postgres_rows(&set.columns, bound);
+                bound += set.columns.len();
+                text.replace(&format!("{{{at}}}"), &rows)
+            })
+        };
+        let query = sqlx::query(AssertSqlSafe(text(statement, 0, whole)));
+        let columns = sets.iter().flat_map(|set| &set.columns);
+        let query = columns.fold(query, |query, column| column.bind(query, 0..column.len()));
+        Ok(in_time(query.fetch_all(tx)).await?.into_iter().map(Row::Postgres).collect())
+    }
+
+    fn on_sqlite(&self, statement: &'static str) -> impl Iterator<Item = OnSqlite> {
         (0..self.len()).step_by(SQLITE_ROWS_MAX).map(move |from| {
             let to = self.len().min(from + SQLITE_ROWS_MAX);
             let padded = (to - from).next_power_of_two();
-            let text = text(statement, padded, || sqlite_rows(self.columns.len(), padded));
+            let text = text(statement, padded, || statement.replace(ROWS, &sqlite_rows(self.columns.len(), padded)));
             // Values that are not bound are null, so the padding costs nothing.
             let values = (from..to).flat_map(|row| self.columns.iter().map(move |column| column.value(row)));
             values.fold(sqlx::query(AssertSqlSafe(text)), bind)
         })
     }
 
-    fn on_postgres(
-        &self,
-        statement: &'static str,
-    ) -> impl Iterator<Item = sqlx::query::Query<'static, Postgres, PgArguments>> {
+    fn on_postgres(&self, statement: &'static str) -> impl Iterator<Item = OnPostgres> {
         (0..self.len()).step_by(POSTGRES_ROWS_MAX).map(move |from| {
             let to = self.len().min(from + POSTGRES_ROWS_MAX);
-            let text = text(statement, 0, || postgres_rows(&self.columns));
-            self.columns.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| match column {
-                Column::Ints(values) => query.bind(&values[from..to]),
-                Column::Texts(values) => query.bind(&values[from..to]),
-                Column::Blobs(values) => query.bind(&values[from..to]),
-            })
+            let text = text(statement, 0, || statement.replace(ROWS, &postgres_rows(&self.columns, 0)));
+            self.columns.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| column.bind(query, from..to))
         })
     }
 }
@@ -128,6 +139,14 @@ impl<'v> Column<'v> {
             Self::Ints(values) => values.len(),
             Self::Texts(values) => values.len(),
             Self::Blobs(values) => values.len(),
+        }
+    }
+
+    fn bind(&self, query: OnPostgres, rows: Range<usize>) -> OnPostgres {
+        match self {
+            Self::Ints(values) => query.bind(&values[rows]),
+            Self::Texts(values) => query.bind(&values[rows]),
+            Self::Blobs(values) => query.bind(&values[rows]),
         }
     }
 
@@ -149,7 +168,7 @@ fn text(statement: &'static str, rows: usize, write: impl FnOnce() -> String) ->
     if let Some(text) = TEXTS.read().unwrap_or_else(PoisonError::into_inner).get(&(statement, rows)) {
         return text.clone();
     }
-    let text: Arc<str> = statement.replace(ROWS, &write()).into();
+    let text: Arc<str> = write().into();
     TEXTS.write().unwrap_or_else(PoisonError::into_inner).insert((statement, rows), text.clone());
     text
 }
@@ -161,8 +180,9 @@ fn sqlite_rows(columns: usize, rows: usize) -> String {
     format!("(select {names} from (values {rows}) where column1 is not null) as given")
 }
 
-fn postgres_rows(columns: &[Column<'_>]) -> String {
-    let arrays: Vec<String> = (1..).zip(columns).map(|(at, column)| format!("${at}::{}[]", column.kind())).collect();
+fn postgres_rows(columns: &[Column<'_>], bound: usize) -> String {
+    let arrays: Vec<String> =
+        (bound + 1..).zip(columns).map(|(at, column)| format!("${at}::{}[]", column.kind())).collect();
     format!("unnest({}) as given ({})", arrays.join(", "), names(columns.len()))
 }
 

@@ -34,23 +34,41 @@ pub struct Filter {
 }
 
 pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
-    let rows = Set::default()
+    rows(ended)
+        .execute(
+            conn,
+            "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
+             select column1, column2, column3, column4, column5
+             from {rows}",
+        )
+        .await
+}
+
+pub(super) fn rows(ended: &[Ended]) -> Set<'_> {
+    Set::default()
         .blobs(ended.iter().map(|ended| &ended.key.webhook_id.as_bytes()[..]))
         .blobs(ended.iter().map(|ended| &ended.key.event_id.as_bytes()[..]))
         .texts(ended.iter().map(|ended| ended.ending.as_str()))
         .ints(ended.iter().map(|ended| i64::from(ended.attempts)))
-        .ints(ended.iter().map(|ended| ended.at.as_micros()));
-    rows.execute(
-        conn,
-        "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
-         select column1, column2, column3, column4, column5
-         from {rows}",
-    )
-    .await
+        .ints(ended.iter().map(|ended| ended.at.as_micros()))
 }
 
 /// Logs attempts. One that is in the log already, because its batch was written twice, stays as it is.
 pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt)]) -> Result<()> {
+    attempt_rows(attempts)
+        .execute(
+            conn,
+            "insert into attempts
+                 (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
+             select column1, column2, column3, column4, column5, column6, column7, column8, column9
+             from {rows}
+             where true
+             on conflict do nothing",
+        )
+        .await
+}
+
+pub(super) fn attempt_rows<'a>(attempts: &'a [(DeliveryKey, &'a Attempt)]) -> Set<'a> {
     let outcomes = || {
         attempts.iter().map(|(_, attempt)| match &attempt.outcome {
             Outcome::Answered { status_code, .. } => (Some(i64::from(*status_code)), None),
@@ -58,7 +76,7 @@ pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt
         })
     };
     let took_for = |attempt: &Attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX);
-    let rows = Set::default()
+    Set::default()
         .blobs(attempts.iter().map(|(key, _)| &key.webhook_id.as_bytes()[..]))
         .blobs(attempts.iter().map(|(key, _)| &key.event_id.as_bytes()[..]))
         .ints(attempts.iter().map(|(_, attempt)| i64::from(attempt.number)))
@@ -67,17 +85,7 @@ pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt
         .ints(outcomes().map(|(status_code, _)| status_code))
         .texts(outcomes().map(|(_, failure)| failure))
         .texts(attempts.iter().map(|(_, attempt)| attempt.excerpt.as_str()))
-        .texts(attempts.iter().map(|(_, attempt)| attempt.kid.as_deref()));
-    rows.execute(
-        conn,
-        "insert into attempts
-             (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
-         select column1, column2, column3, column4, column5, column6, column7, column8, column9
-         from {rows}
-         where true
-         on conflict do nothing",
-    )
-    .await
+        .texts(attempts.iter().map(|(_, attempt)| attempt.kid.as_deref()))
 }
 
 /// Takes a delivery out of history, so that it can be queued again; answers how often it had been tried.

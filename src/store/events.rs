@@ -11,21 +11,25 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 
 pub async fn insert(conn: &mut Conn, events: &[Arc<Event>]) -> Result<()> {
-    let rows = Set::default()
+    rows(events)
+        .execute(
+            conn,
+            "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
+             select column1, column2, column3, column4, column5, column6, column7
+             from {rows}",
+        )
+        .await
+}
+
+pub(super) fn rows(events: &[Arc<Event>]) -> Set<'_> {
+    Set::default()
         .blobs(events.iter().map(|event| &event.id.as_bytes()[..]))
         .blobs(events.iter().map(|event| &event.tenant_id.as_bytes()[..]))
         .texts(events.iter().map(|event| event.event_type.as_str()))
         .blobs(events.iter().map(|event| &event.payload[..]))
         .ints(events.iter().map(|event| event.occurred_at.as_micros()))
         .ints(events.iter().map(|event| event.accepted_at.as_micros()))
-        .ints(events.iter().map(|event| i64::from(event.deliveries)));
-    rows.execute(
-        conn,
-        "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
-         select column1, column2, column3, column4, column5, column6, column7
-         from {rows}",
-    )
-    .await
+        .ints(events.iter().map(|event| i64::from(event.deliveries)))
 }
 
 /// The events with these ids, in no particular order; ids that do not exist are passed over. A damaged record spoils

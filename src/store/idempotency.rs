@@ -59,23 +59,33 @@ fn remembered(record: &Record<'_>) -> Result<Remembered> {
 /// Remembers what came of these names, in the order of the names, so that two nodes with the same ones do not block each
 /// other.
 pub async fn insert(conn: &mut Conn, rows: &[(Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
-    let mut rows: Vec<&(Named, Vec<EventId>)> = rows.iter().collect();
-    rows.sort_unstable_by_key(|(named, _)| (named.tenant_id, &named.key));
-    let event_ids: Vec<Vec<u8>> =
-        rows.iter().map(|(_, ids)| ids.iter().flat_map(|id| *id.as_bytes()).collect()).collect();
-    let rows = Set::default()
-        .blobs(rows.iter().map(|(named, _)| &named.tenant_id.as_bytes()[..]))
-        .texts(rows.iter().map(|(named, _)| named.key.as_str()))
-        .blobs(rows.iter().map(|(named, _)| &named.fingerprint[..]))
-        .blobs(event_ids.iter().map(Vec::as_slice))
-        .ints(rows.iter().map(|_| now.as_micros()));
-    rows.execute(
-        conn,
-        "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
+    let insert = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
          select column1, column2, column3, column4, column5
-         from {rows}",
-    )
-    .await
+         from {rows}";
+    Rows::of(rows).set(now).execute(conn, insert).await
+}
+
+/// Names with the ids of their events as they are written.
+pub(super) struct Rows<'a>(Vec<(&'a Named, Vec<u8>)>);
+
+impl<'a> Rows<'a> {
+    pub(super) fn of(rows: &'a [(Named, Vec<EventId>)]) -> Self {
+        let written = |(named, ids): &'a (Named, Vec<EventId>)| {
+            (named, ids.iter().flat_map(|id| *id.as_bytes()).collect::<Vec<u8>>())
+        };
+        let mut rows: Vec<_> = rows.iter().map(written).collect();
+        rows.sort_unstable_by_key(|(named, _)| (named.tenant_id, &named.key));
+        Self(rows)
+    }
+
+    pub(super) fn set(&self, now: Timestamp) -> Set<'_> {
+        Set::default()
+            .blobs(self.0.iter().map(|(named, _)| &named.tenant_id.as_bytes()[..]))
+            .texts(self.0.iter().map(|(named, _)| named.key.as_str()))
+            .blobs(self.0.iter().map(|(named, _)| &named.fingerprint[..]))
+            .blobs(self.0.iter().map(|(_, ids)| ids.as_slice()))
+            .ints(self.0.iter().map(|_| now.as_micros()))
+    }
 }
 
 /// Forgets at most `limit` names older than `before`; answers how many.

@@ -8,6 +8,7 @@
 //! `begin immediate` transactions, beside several that only read.
 
 pub mod api_keys;
+pub mod batch;
 mod bulk;
 pub mod deliveries;
 pub mod events;
@@ -26,14 +27,14 @@ pub mod webhooks;
 
 use std::path::PathBuf;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Sqlite, SqlitePool, Transaction};
 
 pub use sqlite::{create_folder_of, path_of as sqlite_path};
 
-/// A connection on which questions are asked, inside a transaction.
+/// A connection on which questions are asked.
 pub enum Conn {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(postgres::Hold),
 }
 
 impl Conn {
@@ -116,7 +117,8 @@ impl Tx {
     pub async fn commit(self) -> Result<()> {
         match self.0 {
             Conn::Sqlite(tx) => Ok(tx.commit().await?),
-            Conn::Postgres(tx) => query::in_time(tx.commit()).await,
+            Conn::Postgres(postgres::Hold::Transaction(tx)) => query::in_time(tx.commit()).await,
+            Conn::Postgres(postgres::Hold::Statements(_)) => Ok(()),
         }
     }
 }
@@ -152,8 +154,17 @@ impl Store {
     pub async fn write(&self) -> Result<Tx> {
         Ok(Tx(match &self.0 {
             Pools::Sqlite { writer, .. } => Conn::Sqlite(writer.begin_with("begin immediate").await?),
-            Pools::Postgres(pool) => Conn::Postgres(query::in_time(pool.begin()).await?),
+            Pools::Postgres(pool) => Conn::Postgres(postgres::Hold::Transaction(query::in_time(pool.begin()).await?)),
         }))
+    }
+
+    /// The same for changes that PostgreSQL makes in one statement, which is a transaction of its own there: beginning and
+    /// committing one would be two more journeys. What is written before an error may stay.
+    pub async fn write_at_once(&self) -> Result<Tx> {
+        match &self.0 {
+            Pools::Sqlite { .. } => self.write().await,
+            Pools::Postgres(pool) => Ok(Tx(Conn::Postgres(postgres::Hold::Statements(pool.acquire().await?)))),
+        }
     }
 
     /// Lends a connection that sees what is committed by the time of its first question.
@@ -162,7 +173,7 @@ impl Store {
             Pools::Sqlite { readers, .. } => Conn::Sqlite(readers.begin().await?),
             Pools::Postgres(pool) => {
                 let begin = "begin isolation level repeatable read, read only";
-                Conn::Postgres(query::in_time(pool.begin_with(begin)).await?)
+                Conn::Postgres(postgres::Hold::Transaction(query::in_time(pool.begin_with(begin)).await?))
             }
         }))
     }

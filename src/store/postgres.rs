@@ -1,9 +1,11 @@
 //! Opening PostgreSQL: one pool, and how each of its connections is told to plan and to keep its word.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Pools, Result, StoreError, migrations};
 
@@ -32,6 +34,33 @@ const SETTINGS: &str = "
     set client_min_messages = warning;
     select set_config('synchronous_commit', 'on', false)
     where current_setting('synchronous_commit') in ('off', 'local')";
+
+/// A connection, and how what happens on it hangs together.
+pub enum Hold {
+    Transaction(Transaction<'static, Postgres>),
+    /// Each statement is a transaction.
+    Statements(PoolConnection<Postgres>),
+}
+
+impl Deref for Hold {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::Transaction(tx) => tx,
+            Self::Statements(conn) => conn,
+        }
+    }
+}
+
+impl DerefMut for Hold {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Transaction(tx) => tx,
+            Self::Statements(conn) => conn,
+        }
+    }
+}
 
 pub(super) async fn open(url: &str) -> Result<Pools> {
     // What the parser says may quote the URL, and the URL may hold a password.

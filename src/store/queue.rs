@@ -52,20 +52,24 @@ pub struct Postponed {
 }
 
 pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
-    let rows = Set::default()
+    rows(entries)
+        .execute(
+            conn,
+            "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+             select column1, column2, column3, column4, column5, column6
+             from {rows}",
+        )
+        .await
+}
+
+pub(super) fn rows(entries: &[Entry]) -> Set<'_> {
+    Set::default()
         .blobs(entries.iter().map(|entry| &entry.key.webhook_id.as_bytes()[..]))
         .blobs(entries.iter().map(|entry| &entry.key.event_id.as_bytes()[..]))
         .ints(entries.iter().map(|entry| entry.due_at.as_micros()))
         .ints(entries.iter().map(|entry| i64::from(entry.node_id.is_some())))
         .ints(entries.iter().map(|entry| i64::from(entry.attempts)))
-        .blobs(entries.iter().map(|entry| entry.node_id.as_ref().map(|id| &id.as_bytes()[..])));
-    rows.execute(
-        conn,
-        "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
-         select column1, column2, column3, column4, column5, column6
-         from {rows}",
-    )
-    .await
+        .blobs(entries.iter().map(|entry| entry.node_id.as_ref().map(|id| &id.as_bytes()[..])))
 }
 
 /// Claims at most `limit` due deliveries of one webhook, the longest due first.
@@ -208,7 +212,7 @@ pub async fn hasten(conn: &mut Conn, key: DeliveryKey, now: Timestamp) -> Result
     Ok(found == 1)
 }
 
-fn key(record: &Record<'_>) -> Result<DeliveryKey> {
+pub(super) fn key(record: &Record<'_>) -> Result<DeliveryKey> {
     Ok(DeliveryKey {
         webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
         event_id: EventId::from_bytes(record.id("event_id")?),

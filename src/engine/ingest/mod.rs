@@ -18,7 +18,7 @@ use crate::domain::id::{EventId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::signing::digest;
 use crate::store::idempotency::Named;
-use crate::store::{StoreError, events, idempotency, queue, webhooks};
+use crate::store::{StoreError, batch, events, idempotency, webhooks};
 use admissions::Admissions;
 use draft::{Answer, Draft};
 
@@ -187,28 +187,29 @@ impl Engine {
         }
     }
 
-    async fn commit(&self, batch: &[&Publication]) -> Result<Vec<Result<Accepted, IngestError>>, StoreError> {
-        let mut tx = self.store.write().await?;
+    async fn commit(&self, publications: &[&Publication]) -> Result<Vec<Result<Accepted, IngestError>>, StoreError> {
+        // Whatever is written here is written by one statement, after all that is read.
+        let mut tx = self.store.write_at_once().await?;
         // Leases count from here: the wait for the writer is not part of them.
         let now = self.clock.now();
-        let named: Vec<Named> = batch.iter().filter_map(|publication| publication.named()).collect();
+        let named: Vec<Named> = publications.iter().filter_map(|publication| publication.named()).collect();
         let remembered = idempotency::find(tx.conn(), &named.iter().collect::<Vec<_>>()).await?;
-        let mut draft = Draft::of(batch, &remembered, |publication, event| self.born(publication, event, now));
+        let mut draft = Draft::of(publications, &remembered, |publication, event| self.born(publication, event, now));
         let listeners = webhooks::listeners(tx.conn(), &draft.types()).await?;
         draft.bound(&listeners);
         let (events, outlook) = draft.settled();
         let admissions = Admissions::of(self, &events, &listeners, now);
         let addressees = self.addressees(tx.conn(), &admissions.listeners(&listeners)).await?;
-        events::insert(tx.conn(), &events).await?;
-        queue::insert(tx.conn(), &admissions.entries).await?;
-        idempotency::insert(tx.conn(), &outlook.names(batch), now).await?;
-        let mut answers = Vec::with_capacity(batch.len());
+        let names = outlook.names(publications);
+        let mut answers = Vec::with_capacity(publications.len());
         for answer in outlook.answers {
             answers.push(match answer {
                 Answer::Said(answer) => answer,
                 Answer::Remembered(ids) => Ok(Accepted::Replayed(events::receipts(tx.conn(), &ids).await?)),
             });
         }
+        let accepted = batch::Accepted { events: &events, entries: &admissions.entries, names: &names, at: now };
+        batch::accept(tx.conn(), &accepted).await?;
         tx.commit().await?;
         admissions.launch(&events, &addressees, now);
         Ok(answers)
