@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
+use tokio::sync::Semaphore;
 
 use super::Engine;
 use crate::domain::id::{TenantId, WebhookId};
@@ -17,6 +18,9 @@ use crate::store::{Conn, StoreError};
 /// How many receivers are kept: about a kilobyte each.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
 
+/// Requests that one receiver has to answer at a time.
+const TURNS: usize = 64;
+
 /// A receiver, ready to be written to.
 pub(super) struct Addressee {
     pub(super) webhook_id: WebhookId,
@@ -28,6 +32,8 @@ pub(super) struct Addressee {
     /// The shared secret; an error when its record does not open.
     pub(super) secret: Result<WebhookSecret, SigningError>,
     pub(super) version: i64,
+    /// Taken while it is spoken to. A lane may hold more than there are; they wait, and need not be claimed one by one.
+    pub(super) turns: Semaphore,
 }
 
 pub(super) struct Addressees(Mutex<LruCache<WebhookId, Arc<Addressee>>>);
@@ -85,6 +91,7 @@ impl Engine {
             url: webhook.url,
             secret,
             version: webhook.version,
+            turns: Semaphore::new(TURNS),
         }
     }
 }

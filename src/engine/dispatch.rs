@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -22,8 +23,11 @@ use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, webhooks};
 use crate::wire::{self, Envelope, Letter};
 
-/// How long a claim holds: the 30 s that an attempt may take, and time to write down what became of it.
+/// How long a claim holds: the wait for a turn, the 30 s that an attempt may take, and time to write down what became of
+/// it.
 pub(super) const LEASE: Duration = Duration::from_secs(40);
+/// How long a delivery in hand waits for its turn. Then its receiver is not as quick as it was, and it is given back.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// A receiver that takes longer to acknowledge is slow: it gets less at a time, so that it holds less of the room.
 const QUICK_FOR: Duration = Duration::from_secs(2);
 /// How often the queue itself is asked who has work, whatever the lanes remember.
@@ -156,16 +160,14 @@ impl Engine {
         let mut room = Room { engine: self, webhook_id, load, answered_well: false };
         let verdict = match (event, addressee) {
             (Some(event), Some(addressee)) if addressee.is_listening => {
-                let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
-                let settlement = self.terms.retry_policy.settle(
-                    claim.attempt,
-                    &attempt.outcome,
-                    self.clock.now(),
-                    self.clock.jitter(),
-                );
-                room.answered_well = attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR;
-                tracing::debug!(event.id = %event.id, webhook.id = %webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
-                Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version }
+                if let Some(_turn) = self.turn(&addressee).await {
+                    let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
+                    room.answered_well = attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR;
+                    self.judged(claim, attempt, addressee.version)
+                } else {
+                    let settlement = Settlement::Retry { due_at: self.clock.now() };
+                    Verdict { claim, attempt: None, settlement, spoken_to: 0 }
+                }
             }
             _ => {
                 room.answered_well = true;
@@ -175,6 +177,25 @@ impl Engine {
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
         let _ = self.verdicts.send(verdict).await;
+    }
+
+    /// Leave to speak to a receiver; `None` when the lease would end before an attempt does.
+    async fn turn<'a>(&self, addressee: &'a Addressee) -> Option<SemaphorePermit<'a>> {
+        if let Ok(turn) = addressee.turns.try_acquire() {
+            return Some(turn);
+        }
+        tokio::select! {
+            turn = addressee.turns.acquire() => turn.ok(),
+            () = self.clock.sleep_until(self.clock.now().plus(TURN_WITHIN)) => None,
+        }
+    }
+
+    /// What an attempt means for its delivery.
+    fn judged(&self, claim: Claim, attempt: Attempt, spoken_to: i64) -> Verdict {
+        let (now, jitter) = (self.clock.now(), self.clock.jitter());
+        let settlement = self.terms.retry_policy.settle(claim.attempt, &attempt.outcome, now, jitter);
+        tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
+        Verdict { claim, attempt: Some(attempt), settlement, spoken_to }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.

@@ -11,8 +11,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use crate::domain::id::WebhookId;
 use crate::domain::time::Timestamp;
 
-/// Deliveries under way to one receiver that answers well.
-const WIDTH_MAX: u32 = 64;
+/// Deliveries in hand for one receiver that answers well: more than it is sent at a time, so that what comes in while
+/// it answers is born claimed, and what is claimed is claimed by the dozen.
+const WIDTH_MAX: u32 = 256;
 /// Deliveries under way to one that does not answer.
 const WIDTH_MIN: u32 = 2;
 /// Deliveries under way to one of which nothing is known. A lane that is no wider is narrow.
@@ -70,6 +71,12 @@ impl Lane {
 
     fn is_narrow(&self) -> bool {
         self.width <= WIDTH_START
+    }
+
+    /// How much may be claimed for it now. Half of it at a time or nothing, as every claim costs a transaction.
+    fn free(&self) -> u32 {
+        let free = self.width.saturating_sub(self.under_way);
+        if free >= self.width / 2 { free } else { 0 }
     }
 }
 
@@ -134,7 +141,7 @@ impl Lanes {
             }
             let Some(webhook_id) = self.ready.pop_front() else { break };
             let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { continue };
-            let free = lane.width.saturating_sub(lane.under_way);
+            let free = lane.free();
             if free == 0 {
                 lane.rest = Rest::Full;
                 continue;
@@ -185,7 +192,7 @@ impl Lanes {
         };
         let next = [next_due_at, noted].into_iter().flatten().min();
         lane.rest = match next {
-            Some(at) if at <= now && lane.under_way >= lane.width => Rest::Full,
+            Some(at) if at <= now && lane.free() == 0 => Rest::Full,
             Some(at) if at <= now => {
                 self.ready.push_back(grant.webhook_id);
                 Rest::Ready
@@ -222,7 +229,7 @@ impl Lanes {
         if lane.is_narrow() {
             self.narrow += lane.loads;
         }
-        if lane.rest == Rest::Full && lane.under_way < lane.width {
+        if lane.rest == Rest::Full && lane.free() > 0 {
             lane.rest = Rest::Ready;
             self.ready.push_back(webhook_id);
         }

@@ -13,7 +13,7 @@ fn webhook(number: u8) -> WebhookId {
 /// Lanes in which the receiver of this webhook is known to answer well.
 fn knowing(number: u8) -> Lanes {
     let mut lanes = Lanes::default();
-    for _ in 0..100 {
+    for _ in 0..300 {
         assert!(lanes.admit(webhook(number), 1));
         lanes.done(webhook(number), 1, true);
     }
@@ -24,9 +24,9 @@ fn knowing(number: u8) -> Lanes {
 fn a_lane_takes_no_more_than_its_width() {
     let mut lanes = knowing(1);
 
-    let admitted = (0..200).filter(|_| lanes.admit(webhook(1), 1)).count();
+    let admitted = (0..500).filter(|_| lanes.admit(webhook(1), 1)).count();
 
-    assert_eq!(admitted, 64);
+    assert_eq!(admitted, 256);
     assert!(lanes.admit(webhook(2), 1));
 }
 
@@ -48,9 +48,9 @@ fn receivers_that_hold_on_to_their_deliveries_leave_half_of_the_room_to_others()
         });
     }
 
-    let admitted = (0..200).filter(|_| lanes.admit(webhook(255), 1)).count();
+    let admitted = (0..500).filter(|_| lanes.admit(webhook(255), 1)).count();
 
-    assert_eq!((lanes.narrow, admitted), (1_024, 64));
+    assert_eq!((lanes.narrow, admitted), (1_024, 256));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_lane_that_is_alone_takes_all_that_it_may() {
     let mut lanes = knowing(1);
     lanes.note_due(webhook(1), NOW);
 
-    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 64 }]);
+    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 128 }]);
 }
 
 #[test]
@@ -94,15 +94,30 @@ fn new_work_does_not_overtake_what_is_due() {
 }
 
 #[test]
-fn a_full_lane_is_ready_again_when_a_delivery_is_done() {
+fn a_full_lane_is_ready_again_when_half_of_it_is_done() {
     let mut lanes = knowing(1);
-    for _ in 0..64 {
+    for _ in 0..256 {
         assert!(lanes.admit(webhook(1), 1));
     }
     lanes.note_due(webhook(1), NOW);
 
     assert!(lanes.take(NOW).is_empty());
+    (0..127).for_each(|_| lanes.done(webhook(1), 1, true));
+    assert!(lanes.take(NOW).is_empty());
     lanes.done(webhook(1), 1, true);
+    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 128 }]);
+}
+
+#[test]
+fn a_lane_that_is_as_narrow_as_can_be_is_ready_again_when_one_is_done() {
+    let mut lanes = Lanes::default();
+    lanes.note_due(webhook(1), NOW);
+    (0..16).for_each(|_| lanes.done(webhook(1), 1, false));
+    let grant = lanes.take(NOW)[0];
+    lanes.claimed(grant, 2, Some(NOW), NOW);
+
+    assert!(lanes.take(NOW).is_empty());
+    lanes.done(webhook(1), 1, false);
     assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 1 }]);
 }
 

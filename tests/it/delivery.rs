@@ -1,5 +1,6 @@
 //! What becomes of deliveries: on time, in vain, in the end, and beside each other.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -148,6 +149,37 @@ async fn a_slow_receiver_does_not_delay_a_fast_one() {
     let ended = service.get(&format!("/v1/webhooks/{slow_webhook}/deliveries?status=delivered")).await.json();
     assert_eq!(ended["data"].as_array().unwrap().len(), 0, "the slow one has answered nothing yet");
     assert!(slow.received().len() <= 64, "what is under way to one receiver is bounded");
+}
+
+#[tokio::test]
+async fn what_waits_too_long_for_its_turn_is_given_back_and_comes_once() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let webhook = service.webhook(&receiver, &["*"]).await;
+    for count in 1..=100 {
+        service.event("user.created").await;
+        receiver.received_when(count).await;
+    }
+
+    receiver.answering_after(Duration::from_secs(2));
+    for _ in 0..100 {
+        service.event("user.created").await;
+    }
+    receiver.received_when(164).await;
+    service.after(Duration::from_secs(5));
+    let now = json!(service.now().to_string());
+    until(async || {
+        let waiting = service.get(&format!("/v1/webhooks/{webhook}/deliveries?status=pending")).await.json();
+        let is_due = |delivery: &Value| delivery["next_attempt_at"] == now;
+        waiting["data"].as_array().unwrap().iter().any(is_due).then_some(())
+    })
+    .await;
+    assert_eq!(receiver.received().len(), 164, "a receiver is not sent more than it can answer");
+    receiver.answering_after(Duration::ZERO);
+    let received = receiver.received_when(200).await;
+
+    let ids: BTreeSet<&str> = received.iter().map(|received| received.header("webhook-id")).collect();
+    assert_eq!((received.len(), ids.len()), (200, 200), "what was given back had not been sent");
+    assert!(received.iter().all(|received| received.header("webhook-attempt") == "1"), "no attempt was used up");
 }
 
 #[tokio::test]
