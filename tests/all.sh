@@ -24,6 +24,8 @@ need node nodejs npm
 need npm npm
 need python3 python3 python3-venv
 python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+# Debian keeps PostgreSQL's own programs out of PATH.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql
 command -v cargo-fmt >/dev/null || rustup component add rustfmt
 command -v cargo-clippy >/dev/null || rustup component add clippy
 
@@ -50,3 +52,7 @@ venv=tests/receivers/.venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt
 "$venv/bin/python" tests/receivers/run.py --signet target/debug/signet
+
+say 'crashes of nodes and of their database, briefly'
+"$venv/bin/python" tests/crash/test_audit.py
+"$venv/bin/python" tests/crash/run.py --signet target/debug/signet --kills 4 --database-crashes 1 --seconds-between 2..8
