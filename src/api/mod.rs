@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::TimeoutBody;
 
 use crate::domain::id::RequestId;
 use crate::engine::Engine;
@@ -41,17 +42,17 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .merge(well_known::routes())
-        .nest("/v1", v1::routes())
+        .merge(v1::routes())
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSES_FOR))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(engine.clone(), finish))
         .with_state(engine)
 }
 
-/// Names the request, and writes down a problem with that name.
+/// Names the request, bounds how long its body pauses, and writes down a problem with that name.
 async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Response {
+    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSES_FOR, body)));
     let id = RequestId::from_bytes(engine.clock.id()).to_string();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {

@@ -25,26 +25,27 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<Api> {
     let publishing = Router::new()
-        .route("/events", post(events::publish).get(events::list))
+        .route("/v1/events", post(events::publish).get(events::list))
         .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX));
-    let batches =
-        Router::new().route("/events/batch", post(events::publish_batch)).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX));
+    let batches = Router::new()
+        .route("/v1/events/batch", post(events::publish_batch))
+        .layer(DefaultBodyLimit::max(BATCH_BYTES_MAX));
     let rest = Router::new()
-        .route("/events/{id}", get(events::show))
-        .route("/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
-        .route("/webhooks/{id}/test", post(webhooks::test))
-        .route("/webhooks/{id}/deliveries", get(deliveries::list))
-        .route("/webhooks/{id}/deliveries/{event_id}", get(deliveries::show))
-        .route("/webhooks/{id}/deliveries/{event_id}/retry", post(deliveries::retry))
-        .route("/admin/keys", get(keys::list))
-        .route("/admin/keys/rotate", post(keys::rotate))
-        .route("/admin/keys/plan", get(keys::plan))
-        .route("/admin/keys/{kid}/revoke", post(keys::revoke))
-        .route("/admin/tenants", get(tenants::list).post(tenants::create))
-        .route("/admin/tenants/{id}", get(tenants::show))
-        .route("/admin/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/admin/api-keys/{id}", delete(api_keys::revoke))
+        .route("/v1/events/{id}", get(events::show))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/deliveries", get(deliveries::list))
+        .route("/v1/webhooks/{id}/deliveries/{event_id}", get(deliveries::show))
+        .route("/v1/webhooks/{id}/deliveries/{event_id}/retry", post(deliveries::retry))
+        .route("/v1/admin/keys", get(keys::list))
+        .route("/v1/admin/keys/rotate", post(keys::rotate))
+        .route("/v1/admin/keys/plan", get(keys::plan))
+        .route("/v1/admin/keys/{kid}/revoke", post(keys::revoke))
+        .route("/v1/admin/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/admin/tenants/{id}", get(tenants::show))
+        .route("/v1/admin/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/v1/admin/api-keys/{id}", delete(api_keys::revoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     publishing.merge(batches).merge(rest)
 }

@@ -2,6 +2,7 @@
 //!
 //! The bytes themselves are kept and signed as they came; this only looks at them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -9,6 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 /// The deepest nesting. Receivers' parsers have limits of their own, and the data is nested again inside the token.
 const DEPTH_MAX: u32 = 64;
+/// Names of members that are compared one by one.
+const FEW: usize = 16;
 /// The one member under which the parser hands over a number that no machine type holds.
 const NUMBER: &str = "$serde_json::private::Number";
 
@@ -80,12 +83,12 @@ impl<'de> Visitor<'de> for Strict {
 
     /// Numbers that no machine type holds arrive here too, as a map of one member with their digits. They are no level.
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut next = members.next_key::<String>()?;
+        let mut next = members.next_key_seed(Name)?;
         if self.depth == DEPTH_MAX && next.as_deref() == Some(NUMBER) {
             return members.next_value::<String>().map(drop);
         }
         let inside = self.deeper()?;
-        let mut names = HashSet::new();
+        let mut names = Names::default();
         while let Some(name) = next {
             if names.contains(&name) {
                 return Err(A::Error::custom(format_args!(
@@ -94,9 +97,57 @@ impl<'de> Visitor<'de> for Strict {
             }
             names.insert(name);
             members.next_value_seed(inside)?;
-            next = members.next_key()?;
+            next = members.next_key_seed(Name)?;
         }
         Ok(())
+    }
+}
+
+/// A member's name as it means, and as it stands in the text where that is the same.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// The names of an object's members. Few are compared one by one, which is quicker than hashing them.
+#[derive(Default)]
+struct Names<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Names<'de> {
+    fn contains(&self, name: &str) -> bool {
+        self.few.iter().any(|known| known == name) || self.many.contains(name)
+    }
+
+    fn insert(&mut self, name: Cow<'de, str>) {
+        if self.few.len() < FEW {
+            self.few.push(name);
+        } else {
+            self.many.insert(name);
+        }
     }
 }
 
@@ -130,6 +181,9 @@ mod tests {
     fn data_that_receivers_would_read_differently_is_refused() {
         assert!(refused(r#"{"a":1,"b":{"x":1,"x":2}}"#).contains("member \"x\" twice"));
         assert!(refused(r#"{"a":1,"\u0061":2}"#).contains("member \"a\" twice"));
+        let many: Vec<String> = (0..100).map(|number| format!(r#""{number}":0"#)).collect();
+        check(&format!("{{{}}}", many.join(","))).unwrap();
+        assert!(refused(&format!(r#"{{{},"99":1}}"#, many.join(","))).contains("member \"99\" twice"));
         assert!(refused(r#""\ud800""#).contains("surrogate") || refused(r#""\ud800""#).contains("hex escape"));
         assert!(refused(&("[".repeat(65) + &"]".repeat(65))).contains("deeper than 64"));
         check(&("[".repeat(64) + &"]".repeat(64))).unwrap();
