@@ -10,7 +10,7 @@ use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, Request, Response, retry};
 use url::{Host, Url};
 
 use super::address::AddressPolicy;
@@ -102,7 +102,10 @@ impl Egress {
     }
 
     async fn send(&self, client: &Client, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
-        client.post(parcel.url.clone()).headers(headers(parcel)).body(parcel.body.clone()).send().await
+        let mut request = Request::new(Method::POST, parcel.url.clone());
+        *request.headers_mut() = headers(parcel);
+        *request.body_mut() = Some(parcel.body.clone().into());
+        client.execute(request).await
     }
 }
 
@@ -116,6 +119,7 @@ fn guarded(policy: &Arc<AddressPolicy>) -> ClientBuilder {
         .http1_only()
         .no_proxy()
         .redirect(Policy::none())
+        .retry(retry::never().max_retries_per_request(0))
         .referer(false)
         .connect_timeout(CONNECT_BUDGET)
         .dns_resolver(Arc::new(Resolver { policy: policy.clone() }))
