@@ -50,6 +50,7 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
         plain_http: config.plain_http,
         key_policy: config.key_policy,
         retry_policy: RetryPolicy::standard(),
+        retention: config.retention,
         admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
     };
     let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;

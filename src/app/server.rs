@@ -69,6 +69,7 @@ impl Server {
         } else {
             release_what_a_dead_server_held(&engine).await?;
         }
+        engine.open_days().await?;
         engine.refresh_keys().await?;
         engine.ensure_default_tenant().await?;
         engine.step_all_rings().await?;

@@ -40,7 +40,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 12] = [
+pub const SETTINGS: [Setting; 13] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -78,6 +78,12 @@ pub const SETTINGS: [Setting; 12] = [
     ),
     setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
     setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
+    setting(
+        "retention",
+        "SIGNET_RETENTION",
+        "30d",
+        "How long events and the log of their deliveries are kept (at least 4d); whole days are forgotten together",
+    ),
     setting("key_period", "SIGNET_KEY_PERIOD", "90d", "How long a key signs before the next one does (7d to 365d)"),
     setting(
         "key_publish_ahead",
@@ -95,6 +101,8 @@ pub const SETTINGS: [Setting; 12] = [
 
 /// The file that is read when there is one and no other is named.
 pub const FILE_STANDARD: &str = "signet.toml";
+/// The shortest retention: a delivery is retried for 91 h at most, and its event must be there until then.
+const RETENTION_MIN: Duration = Duration::from_hours(4 * 24);
 /// The shortest operator's key.
 const ADMIN_KEY_CHARS_MIN: usize = 32;
 
@@ -114,6 +122,7 @@ pub struct Config {
     pub egress_allow: Vec<IpNet>,
     pub plain_http: PlainHttp,
     pub log: String,
+    pub retention: Duration,
     pub key_policy: KeyPolicy,
 }
 
@@ -241,6 +250,7 @@ impl Given {
         let egress_allow = self.read("egress_allow", networks);
         let plain_http = self.read("allow_http", plain_http);
         let log = self.read("log", |text| Ok(text.to_owned()));
+        let retention = self.read("retention", retention);
         let key_policy = self.key_policy();
         let config = (|| {
             Some(Config {
@@ -253,6 +263,7 @@ impl Given {
                 egress_allow: egress_allow?,
                 plain_http: plain_http?,
                 log: log?,
+                retention: retention?,
                 key_policy: key_policy?,
             })
         })();
@@ -318,6 +329,17 @@ fn some(text: &str) -> Option<&str> {
 
 fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a span, such as 90d, 36h or 300s"))
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let retention = span(text)?;
+    if retention < RETENTION_MIN {
+        let (least, given) = (humantime::format_duration(RETENTION_MIN), humantime::format_duration(retention));
+        return Err(format!(
+            "{given} is shorter than {least}, for which a delivery may be retried; write {least} or more"
+        ));
+    }
+    Ok(retention)
 }
 
 fn public_url(text: &str) -> Result<Option<String>, String> {

@@ -100,6 +100,12 @@ impl EventId {
         Self((millis << 80).to_be_bytes())
     }
 
+    /// When its event was accepted, to the millisecond.
+    pub fn accepted_at(&self) -> Timestamp {
+        let millis = u128::from_be_bytes(self.0) >> 80;
+        Timestamp::from_micros(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1_000))
+    }
+
     /// The least id above this one.
     #[must_use]
     pub fn next(self) -> Self {

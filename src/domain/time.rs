@@ -55,6 +55,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros))
     }
 
+    /// The midnight (UTC) at which its day began.
+    #[must_use]
+    pub const fn start_of_day(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(24 * 3_600 * 1_000_000))
+    }
+
     /// How long ago `earlier` was; nothing when it is still to come.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -31,6 +31,7 @@ pub mod webhooks;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -58,6 +59,8 @@ pub struct Terms {
     pub plain_http: PlainHttp,
     pub key_policy: KeyPolicy,
     pub retry_policy: RetryPolicy,
+    /// How long events, deliveries and attempts are kept.
+    pub retention: Duration,
     /// SHA-256 of the operator's own key, if there is one.
     pub admin_key_digest: Option<[u8; 32]>,
 }

@@ -9,10 +9,11 @@ use super::Engine;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
 use crate::domain::time::Timestamp;
-use crate::store::deliveries::Ended;
+use crate::store::StoreError;
+use crate::store::batch::{self, Settled};
+use crate::store::deliveries::{self, Ended};
 use crate::store::queue::{self, Postponed};
 use crate::store::webhooks::{self, Listener};
-use crate::store::{StoreError, batch};
 
 /// Verdicts that are committed together.
 const BATCH: usize = 256;
@@ -50,28 +51,33 @@ pub async fn run(engine: Arc<Engine>, mut verdicts: mpsc::Receiver<Verdict>, aba
 
 /// A batch of verdicts, sorted by what is to be written.
 #[derive(Default)]
-struct Sorted {
-    ended: Vec<(Ended, u32)>,
+struct Sorted<'a> {
+    ended: Vec<Settled<'a>>,
     postponed: Vec<Postponed>,
+    /// The attempts behind what is postponed.
+    tried: Vec<(DeliveryKey, &'a Attempt)>,
     /// With the claims at whose answers they said so.
     gone: Vec<(Listener, DeliveryKey, u32)>,
 }
 
-impl Sorted {
-    fn of(batch: &[Verdict], now: Timestamp) -> Self {
+impl<'a> Sorted<'a> {
+    fn of(batch: &'a [Verdict], now: Timestamp) -> Self {
         let mut sorted = Self::default();
         for Verdict { claim, attempt, settlement, spoken_to } in batch {
+            let (key, fence) = (claim.key, claim.fence);
             let attempts = if attempt.is_some() { claim.attempt } else { claim.attempt.saturating_sub(1) };
-            let ended = |ending| (Ended { key: claim.key, ending, attempts, at: now }, claim.fence);
+            let ended =
+                |ending| Settled { ended: Ended { key, ending, attempts, at: now }, fence, attempt: attempt.as_ref() };
             match *settlement {
                 Settlement::Ended(ending) => sorted.ended.push(ended(ending)),
                 Settlement::Retry { due_at } => {
-                    sorted.postponed.push(Postponed { key: claim.key, fence: claim.fence, attempts, due_at });
+                    sorted.postponed.push(Postponed { key, fence, attempts, due_at });
+                    sorted.tried.extend(attempt.as_ref().map(|attempt| (key, attempt)));
                 }
                 Settlement::Gone => {
                     sorted.ended.push(ended(Ending::Exhausted));
-                    let listener = Listener { webhook_id: claim.key.webhook_id, version: *spoken_to };
-                    sorted.gone.push((listener, claim.key, claim.fence));
+                    let listener = Listener { webhook_id: key.webhook_id, version: *spoken_to };
+                    sorted.gone.push((listener, key, fence));
                 }
             }
         }
@@ -118,19 +124,18 @@ impl Engine {
 
     async fn write_verdicts(&self, batch: &[Verdict]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let sorted = Sorted::of(batch, now);
-        let attempts: Vec<(DeliveryKey, &Attempt)> =
-            batch.iter().filter_map(|verdict| Some((verdict.claim.key, verdict.attempt.as_ref()?))).collect();
+        let mut sorted = Sorted::of(batch, now);
         // What ends is written by one statement; what does not needs more.
         let ends = sorted.postponed.is_empty() && sorted.gone.is_empty();
         let mut tx = if ends { self.store.write_at_once().await? } else { self.store.write().await? };
-        let removed = batch::end(tx.conn(), &sorted.ended, &attempts).await?;
-        let held = |key: DeliveryKey, fence: u32| removed.contains(&(key, fence));
-        let ended: Vec<Ended> =
-            sorted.ended.iter().filter(|(ended, fence)| held(ended.key, *fence)).map(|(ended, _)| *ended).collect();
-        let gone: Vec<Listener> =
-            sorted.gone.iter().filter(|(_, key, fence)| held(*key, *fence)).map(|(listener, ..)| *listener).collect();
-        queue::postpone(tx.conn(), &sorted.postponed).await?;
+        let held = batch::end(tx.conn(), &sorted.ended).await?;
+        let ended = sorted.ended.iter().filter(|one| held.contains(&(one.ended.key, one.fence)));
+        let ended: Vec<Ended> = ended.map(|one| one.ended).collect();
+        let gone = sorted.gone.iter().filter(|(_, key, fence)| held.contains(&(*key, *fence)));
+        let gone: Vec<Listener> = gone.map(|(listener, ..)| *listener).collect();
+        let postponed = queue::postpone(tx.conn(), &sorted.postponed).await?;
+        sorted.tried.retain(|(key, _)| postponed.contains(key));
+        deliveries::append_attempts(tx.conn(), &sorted.tried).await?;
         webhooks::disable_gone(tx.conn(), &gone, now).await?;
         tx.commit().await?;
         log_endings(&ended, &gone);

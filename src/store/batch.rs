@@ -48,49 +48,59 @@ pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
     Set::together(&sets, tx, insert).await.map(drop)
 }
 
-/// Ends deliveries whose claims, given by their fences, still hold, and logs attempts; answers which claims held.
-pub async fn end(
-    conn: &mut Conn,
-    ended: &[(Ended, u32)],
-    attempts: &[(DeliveryKey, &Attempt)],
-) -> Result<HashSet<(DeliveryKey, u32)>> {
+/// A delivery to be ended, if its claim still holds.
+pub struct Settled<'a> {
+    pub ended: Ended,
+    /// The number of the claim.
+    pub fence: u32,
+    /// None when no attempt was made.
+    pub attempt: Option<&'a Attempt>,
+}
+
+/// Ends deliveries whose claims still hold, and logs the attempts that ended them; answers which claims held. An attempt
+/// under a claim that was lost is not logged: whoever holds the claim now makes the one of that number.
+pub async fn end(conn: &mut Conn, settled: &[Settled<'_>]) -> Result<HashSet<(DeliveryKey, u32)>> {
     let Conn::Postgres(tx) = conn else {
-        let claims: Vec<(DeliveryKey, u32)> = ended.iter().map(|(ended, fence)| (ended.key, *fence)).collect();
+        let claims: Vec<(DeliveryKey, u32)> = settled.iter().map(|one| (one.ended.key, one.fence)).collect();
         let held = queue::remove(conn, &claims).await?;
-        let ended: Vec<Ended> = ended
-            .iter()
-            .filter(|(ended, fence)| held.contains(&(ended.key, *fence)))
-            .map(|(ended, _)| *ended)
-            .collect();
+        let holds = |one: &&Settled<'_>| held.contains(&(one.ended.key, one.fence));
+        let ended: Vec<Ended> = settled.iter().filter(holds).map(|one| one.ended).collect();
+        let attempts: Vec<_> =
+            settled.iter().filter(holds).filter_map(|one| Some((one.ended.key, one.attempt?))).collect();
         deliveries::append(conn, &ended).await?;
-        deliveries::append_attempts(conn, attempts).await?;
+        deliveries::append_attempts(conn, &attempts).await?;
         return Ok(held);
     };
-    let outcomes: Vec<Ended> = ended.iter().map(|(ended, _)| *ended).collect();
-    let claims = deliveries::rows(&outcomes).ints(ended.iter().map(|(_, fence)| i64::from(*fence)));
-    let remove = "with logged as (
-             insert into attempts
-                 (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
-             select column1, column2, column3, column4, column5, column6, column7, column8, column9
-             from {1}
-             on conflict do nothing
-         ),
-         removed as (
+    let ended: Vec<Ended> = settled.iter().map(|one| one.ended).collect();
+    let attempts: Vec<_> = settled.iter().map(|one| (one.ended.key, one.attempt)).collect();
+    let outcomes = deliveries::attempt_rows(&attempts);
+    let fences = settled.iter().map(|one| i64::from(one.fence));
+    let set = deliveries::rows(&ended).ints(fences).beside(outcomes);
+    let remove = "with removed as (
              delete from queue
              using {0}
              where queue.webhook_id = given.column1
                and queue.event_id = given.column2
                and queue.claims = given.column6
-             returning given.column1, given.column2, given.column3, given.column4, given.column5, given.column6
+             returning given.column1, given.column2, given.column3, given.column4, given.column5, given.column6,
+                 given.column9, given.column10, given.column11, given.column12, given.column13, given.column14,
+                 given.column15
          ),
          ended as (
              insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
              select column1, column2, column3, column4, column5
              from removed
+         ),
+         logged as (
+             insert into attempts
+                 (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
+             select column1, column2, column9, column10, column11, column12, column13, column14, column15
+             from removed
+             where column9 is not null
          )
          select column1 as webhook_id, column2 as event_id, column6 as claims
          from removed";
-    let removed = Set::together(&[claims, deliveries::attempt_rows(attempts)], tx, remove).await?;
+    let removed = Set::together(&[set], tx, remove).await?;
     let held = removed.iter().map(|row| {
         let record = Record::new("queue", row);
         Ok((queue::key(&record)?, record.count("claims")?))

@@ -52,6 +52,12 @@ impl<'v> Set<'v> {
         self.with(Column::Blobs(values.map(Into::into).collect()))
     }
 
+    /// The same rows with the columns of another set behind their own.
+    pub(super) fn beside(mut self, other: Self) -> Self {
+        self.columns.extend(other.columns);
+        self
+    }
+
     fn with(mut self, column: Column<'v>) -> Self {
         self.columns.push(column);
         self

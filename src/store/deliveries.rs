@@ -55,7 +55,8 @@ pub(super) fn rows(ended: &[Ended]) -> Set<'_> {
 
 /// Logs attempts. One that is in the log already, because its batch was written twice, stays as it is.
 pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt)]) -> Result<()> {
-    attempt_rows(attempts)
+    let attempts: Vec<_> = attempts.iter().map(|(key, attempt)| (*key, Some(*attempt))).collect();
+    attempt_rows(&attempts)
         .execute(
             conn,
             "insert into attempts
@@ -68,24 +69,29 @@ pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt
         .await
 }
 
-pub(super) fn attempt_rows<'a>(attempts: &'a [(DeliveryKey, &'a Attempt)]) -> Set<'a> {
-    let outcomes = || {
-        attempts.iter().map(|(_, attempt)| match &attempt.outcome {
-            Outcome::Answered { status_code, .. } => (Some(i64::from(*status_code)), None),
-            Outcome::Failed(kind) => (None, Some(kind.as_str())),
-        })
+/// Deliveries with the attempts that were made of them, or nulls where none was.
+pub(super) fn attempt_rows<'a>(attempts: &'a [(DeliveryKey, Option<&'a Attempt>)]) -> Set<'a> {
+    let made = || attempts.iter().map(|(_, attempt)| *attempt);
+    let outcomes = || made().map(|attempt| attempt.map(|attempt| &attempt.outcome));
+    let status_code = |outcome: &Outcome| match outcome {
+        Outcome::Answered { status_code, .. } => Some(i64::from(*status_code)),
+        Outcome::Failed(_) => None,
+    };
+    let failure = |outcome: &Outcome| match outcome {
+        Outcome::Answered { .. } => None,
+        Outcome::Failed(kind) => Some(kind.as_str()),
     };
     let took_for = |attempt: &Attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX);
     Set::default()
         .blobs(attempts.iter().map(|(key, _)| &key.webhook_id.as_bytes()[..]))
         .blobs(attempts.iter().map(|(key, _)| &key.event_id.as_bytes()[..]))
-        .ints(attempts.iter().map(|(_, attempt)| i64::from(attempt.number)))
-        .ints(attempts.iter().map(|(_, attempt)| attempt.started_at.as_micros()))
-        .ints(attempts.iter().map(|(_, attempt)| took_for(attempt)))
-        .ints(outcomes().map(|(status_code, _)| status_code))
-        .texts(outcomes().map(|(_, failure)| failure))
-        .texts(attempts.iter().map(|(_, attempt)| attempt.excerpt.as_str()))
-        .texts(attempts.iter().map(|(_, attempt)| attempt.kid.as_deref()))
+        .ints(made().map(|attempt| attempt.map(|attempt| i64::from(attempt.number))))
+        .ints(made().map(|attempt| attempt.map(|attempt| attempt.started_at.as_micros())))
+        .ints(made().map(|attempt| attempt.map(took_for)))
+        .ints(outcomes().map(|outcome| outcome.and_then(status_code)))
+        .texts(outcomes().map(|outcome| outcome.and_then(failure)))
+        .texts(made().map(|attempt| attempt.map(|attempt| attempt.excerpt.as_str())))
+        .texts(made().map(|attempt| attempt.and_then(|attempt| attempt.kid.as_deref())))
 }
 
 /// Takes a delivery out of history, so that it can be queued again; answers how often it had been tried.

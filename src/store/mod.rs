@@ -12,6 +12,7 @@ pub mod batch;
 mod bulk;
 pub mod deliveries;
 pub mod events;
+pub mod history;
 pub mod idempotency;
 mod migrations;
 pub mod nodes;

@@ -157,24 +157,25 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
     removed.collect()
 }
 
-/// Puts deliveries back for later whose claims still hold.
-pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<()> {
+/// Puts deliveries back for later whose claims still hold; answers which did.
+pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<HashSet<DeliveryKey>> {
     let rows = Set::default()
         .blobs(postponed.iter().map(|postponed| &postponed.key.webhook_id.as_bytes()[..]))
         .blobs(postponed.iter().map(|postponed| &postponed.key.event_id.as_bytes()[..]))
         .ints(postponed.iter().map(|postponed| i64::from(postponed.fence)))
         .ints(postponed.iter().map(|postponed| i64::from(postponed.attempts)))
         .ints(postponed.iter().map(|postponed| postponed.due_at.as_micros()));
-    rows.execute(
+    let held = rows.fetch_all(
         conn,
         "update queue
          set attempts = given.column4, due_at = given.column5, node_id = null
          from {rows}
          where queue.webhook_id = given.column1
            and queue.event_id = given.column2
-           and queue.claims = given.column3",
-    )
-    .await
+           and queue.claims = given.column3
+         returning queue.webhook_id, queue.event_id",
+    );
+    held.await?.iter().map(|row| key(&Record::new("queue", row))).collect()
 }
 
 /// Makes everything due that is claimed by anybody. Only for whoever has proved that no other node lives.

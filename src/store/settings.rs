@@ -16,6 +16,9 @@ pub(super) const KEYS_VERSION: &str = "keys_version";
 /// Changed by whoever makes what a first start lacks, so that of several nodes one makes it and the others find it.
 const FIRST_START: &str = "first_start";
 
+/// Changed by whoever sweeps, so that one node does it at a time.
+pub(super) const SWEEP: &str = "sweep";
+
 /// Keeps every other transaction that makes what a first start lacks waiting until this one ends.
 pub async fn hold_first_start(conn: &mut Conn) -> Result<()> {
     put(conn, FIRST_START, "").await

@@ -244,6 +244,26 @@ pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener
     versions.collect()
 }
 
+/// Forgets at most `limit` webhooks that were deleted before this instant and have nothing left in queue or log.
+pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64> {
+    query(
+        "delete from webhooks
+         where id in (
+             select w.id
+             from webhooks w
+             where w.deleted_at < $1
+               and not exists (select 1 from queue q where q.webhook_id = w.id)
+               and not exists (select 1 from deliveries d where d.webhook_id = w.id)
+             order by w.deleted_at
+             limit $2
+         )",
+    )
+    .bind(before.as_micros())
+    .bind(i64::from(limit))
+    .execute(conn)
+    .await
+}
+
 async fn index(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     let rows = Set::default()
         .blobs(webhook.subscriptions.iter().map(|_| &webhook.tenant_id.as_bytes()[..]))

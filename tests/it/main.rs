@@ -7,5 +7,6 @@ mod crash;
 mod delivery;
 mod keys;
 mod readme;
+mod retention;
 mod store;
 mod support;

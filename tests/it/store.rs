@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod events;
+mod history;
 mod keys;
 mod plans;
 mod queue;

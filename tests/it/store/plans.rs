@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use signet::domain::delivery::{DeliveryKey, Ending};
+use signet::store::batch::{self, Accepted, Settled};
 use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::idempotency::{self, Named};
 use signet::store::queue::{self, Entry, Lease, Postponed};
@@ -196,6 +197,8 @@ async fn claims_are_settled_by_index() {
         .await
         .check(async |database| {
             queue::remove(database.conn(), &[(key(1, 1), 1), (key(1, 2), 1)]).await.unwrap();
+            let ended = Ended { key: key(1, 1), ending: Ending::Delivered, attempts: 1, at: second(1) };
+            batch::end(database.conn(), &[Settled { ended, fence: 1, attempt: None }]).await.unwrap();
             queue::postpone(database.conn(), &later).await.unwrap();
             queue::hasten(database.conn(), key(1, 1), second(5)).await.unwrap();
             deliveries::reopen(database.conn(), key(1, 1)).await.unwrap();
@@ -277,8 +280,8 @@ async fn writing_reads_nothing_from_end_to_end() {
     let plans = Database::open()
         .await
         .plans(async |database| {
-            events::insert(database.conn(), &told).await.unwrap();
-            queue::insert(database.conn(), &entries).await.unwrap();
+            let accepted = Accepted { events: &told, entries: &entries, names: &[], at: second(0) };
+            batch::accept(database.conn(), &accepted).await.unwrap();
             deliveries::append(database.conn(), &ended).await.unwrap();
         })
         .await;
