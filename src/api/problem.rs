@@ -204,7 +204,7 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::unavailable().because(&error),
+            StoreError::Unavailable(_) | StoreError::Contended(_) => Self::unavailable().because(&error),
             StoreError::Conflict(_) => {
                 Self::conflict("conflict", "it contradicts what is already there").because(&error)
             }

@@ -100,6 +100,7 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
+                self.doubt_claims();
                 // Leave that was not used goes back, and the lanes stay due.
                 let mut lanes = self.lanes();
                 grants.into_iter().for_each(|grant| lanes.claimed(grant, 0, Some(now), now));
@@ -120,7 +121,7 @@ impl Engine {
     async fn claim(&self, grants: &[Grant], now: Timestamp) -> Result<Vec<Shipment>, StoreError> {
         let mut tx = self.store.write().await?;
         // The lease counts from here: the wait for the writer is not part of it.
-        let lease = Lease { node_id: self.node_id, now, until: self.clock.now().plus(LEASE) };
+        let lease = Lease { node_id: self.node_id(), now, until: self.clock.now().plus(LEASE) };
         let mut claims = Vec::new();
         let mut answers = Vec::with_capacity(grants.len());
         for grant in grants {

@@ -72,7 +72,7 @@ pub struct Engine {
     pub terms: Terms,
     master_key: MasterKey,
     egress: Egress,
-    node_id: NodeId,
+    node_id: Mutex<NodeId>,
     keys: KeyBook,
     callers: KnownCallers,
     addressees: Addressees,
@@ -116,7 +116,7 @@ impl Engine {
         let (verdicts, settle) = mpsc::channel(VERDICTS_MAX);
         let (senders, outboxes) = Senders::new(parts.sender_threads);
         let engine = Arc::new(Self {
-            node_id: NodeId::from_bytes(parts.clock.id()),
+            node_id: Mutex::new(NodeId::from_bytes(parts.clock.id())),
             store: parts.store,
             clock: parts.clock,
             terms: parts.terms,

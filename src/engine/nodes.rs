@@ -4,7 +4,7 @@
 //! merely paused is fenced off like one whose lease ended.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -69,16 +69,30 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
 }
 
 impl Engine {
+    /// The name under which this node claims.
+    pub(super) fn node_id(&self) -> NodeId {
+        *self.node_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims under another name from now on, because something may be claimed under the present one without this node's
+    /// knowing: the database went away before it said whether it had written a claim. The name that is given up is
+    /// counted on no more, so before long somebody, perhaps this node, takes over what it still holds.
+    pub(super) fn doubt_claims(&self) {
+        if self.store.is_shared() {
+            *self.node_id.lock().unwrap_or_else(PoisonError::into_inner) = NodeId::from_bytes(self.clock.id());
+        }
+    }
+
     /// Enters this node, so that others notice when it dies. Before it claims anything.
     pub async fn join(&self) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), self.node_id, self.clock.now()).await?;
+        nodes::beat(tx.conn(), self.node_id(), self.clock.now()).await?;
         tx.commit().await
     }
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), self.node_id, started_at).await?;
+        nodes::beat(tx.conn(), self.node_id(), started_at).await?;
         let all = nodes::list(tx.conn()).await?;
         tx.commit().await?;
         for dead in watch.look(&all) {
@@ -102,8 +116,8 @@ impl Engine {
     /// Strikes this node off, and makes due what it claimed and will not settle any more.
     pub async fn leave(&self) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
-        queue::release(tx.conn(), self.node_id, self.clock.now()).await?;
-        nodes::leave(tx.conn(), self.node_id).await?;
+        queue::release(tx.conn(), self.node_id(), self.clock.now()).await?;
+        nodes::leave(tx.conn(), self.node_id()).await?;
         tx.commit().await
     }
 }

@@ -113,7 +113,7 @@ impl Engine {
                 verdicts.count = batch.len(),
                 "outcomes could not be written"
             );
-            if !matches!(error, StoreError::Unavailable(_)) {
+            if !matches!(error, StoreError::Unavailable(_) | StoreError::Contended(_)) {
                 return Some(Err(error));
             }
             if job::pause(job::AFTER_FAILURE, abandon).await == Woken::ToEnd {

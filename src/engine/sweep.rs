@@ -59,16 +59,19 @@ impl Engine {
 
     /// Makes room for today and the days to come, where days have rooms of their own.
     pub async fn open_days(&self) -> Result<(), StoreError> {
-        let mut tx = self.store.write().await?;
-        history::hold(tx.conn()).await?;
-        match history::open_days(tx.conn(), self.clock.now(), DAYS_AHEAD).await {
-            Ok(()) => tx.commit().await,
-            // Some of that day's events are in the room for all others already, and stay there.
-            Err(StoreError::Conflict(why)) => {
-                tracing::warn!(why, "a day has no room of its own");
-                Ok(())
+        loop {
+            let mut tx = self.store.write().await?;
+            history::hold(tx.conn()).await?;
+            match history::open_day(tx.conn(), self.clock.now(), DAYS_AHEAD).await {
+                Ok(true) => tx.commit().await?,
+                Ok(false) => return Ok(()),
+                // Some of that day's events are in the room for all others already, and stay there.
+                Err(StoreError::Conflict(why)) => {
+                    tracing::warn!(why, "a day has no room of its own");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -77,9 +80,9 @@ impl Engine {
         let before = now.minus(self.terms.retention).start_of_day();
         let owed = history::oldest_queued(conn).await?.map(|id| id.accepted_at().start_of_day());
         let before = owed.map_or(before, |owed| owed.min(before));
-        let days = history::drop_days(conn, before).await?;
-        if days > 0 {
-            tracing::info!(partitions.count = days, before = %before, "history was dropped");
+        if history::drop_day(conn, before).await? {
+            tracing::info!(before = %before, "a day's history was dropped");
+            return Ok(true);
         }
         if history::forget(conn, EventId::first_at(before), BATCH).await? {
             return Ok(true);

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sqlx::PgConnection;
+
 use super::bulk::Set;
 use super::deliveries::Ended;
 use super::idempotency::Named;
@@ -25,13 +27,15 @@ pub struct Accepted<'a> {
 
 /// Writes a batch of events.
 pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
-    let Conn::Postgres(tx) = conn else {
-        events::insert(conn, accepted.events).await?;
-        queue::insert(conn, accepted.entries).await?;
-        return idempotency::insert(conn, accepted.names, accepted.at).await;
-    };
     let names = idempotency::Rows::of(accepted.names);
     let sets = [events::rows(accepted.events), queue::rows(accepted.entries), names.set(accepted.at)];
+    let tx = match conn {
+        Conn::Sqlite(hold) => {
+            let inserts = [events::INSERT, queue::INSERT, idempotency::INSERT];
+            return sets.iter().zip(inserts).try_for_each(|(set, insert)| set.defer(hold, insert));
+        }
+        Conn::Postgres(tx) => tx,
+    };
     let insert = "with told as (
              insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
              select column1, column2, column3, column4, column5, column6, column7
@@ -60,17 +64,27 @@ pub struct Settled<'a> {
 /// Ends deliveries whose claims still hold, and logs the attempts that ended them; answers which claims held. An attempt
 /// under a claim that was lost is not logged: whoever holds the claim now makes the one of that number.
 pub async fn end(conn: &mut Conn, settled: &[Settled<'_>]) -> Result<HashSet<(DeliveryKey, u32)>> {
-    let Conn::Postgres(tx) = conn else {
-        let claims: Vec<(DeliveryKey, u32)> = settled.iter().map(|one| (one.ended.key, one.fence)).collect();
-        let held = queue::remove(conn, &claims).await?;
-        let holds = |one: &&Settled<'_>| held.contains(&(one.ended.key, one.fence));
-        let ended: Vec<Ended> = settled.iter().filter(holds).map(|one| one.ended).collect();
-        let attempts: Vec<_> =
-            settled.iter().filter(holds).filter_map(|one| Some((one.ended.key, one.attempt?))).collect();
-        deliveries::append(conn, &ended).await?;
-        deliveries::append_attempts(conn, &attempts).await?;
-        return Ok(held);
-    };
+    match conn {
+        Conn::Sqlite(_) => end_on_sqlite(conn, settled).await,
+        Conn::Postgres(tx) => end_on_postgres(tx, settled).await,
+    }
+}
+
+async fn end_on_sqlite(conn: &mut Conn, settled: &[Settled<'_>]) -> Result<HashSet<(DeliveryKey, u32)>> {
+    let claims: Vec<(DeliveryKey, u32)> = settled.iter().map(|one| (one.ended.key, one.fence)).collect();
+    let held = queue::remove(conn, &claims).await?;
+    let holds = |one: &&Settled<'_>| held.contains(&(one.ended.key, one.fence));
+    let ended: Vec<Ended> = settled.iter().filter(holds).map(|one| one.ended).collect();
+    let made = settled.iter().filter(holds).filter(|one| one.attempt.is_some());
+    let made: Vec<_> = made.map(|one| (one.ended.key, one.attempt)).collect();
+    if let Conn::Sqlite(hold) = conn {
+        deliveries::rows(&ended).defer(hold, deliveries::INSERT)?;
+        deliveries::attempt_rows(&made).defer(hold, deliveries::INSERT_ATTEMPTS)?;
+    }
+    Ok(held)
+}
+
+async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Result<HashSet<(DeliveryKey, u32)>> {
     let ended: Vec<Ended> = settled.iter().map(|one| one.ended).collect();
     let attempts: Vec<_> = settled.iter().map(|one| (one.ended.key, one.attempt)).collect();
     let outcomes = deliveries::attempt_rows(&attempts);

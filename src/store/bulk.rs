@@ -10,12 +10,11 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
-use super::query::{Value, bind, in_time};
+use super::query::{Value, in_time};
 use super::record::Row;
-use super::{Conn, Result};
+use super::{Conn, Result, sqlite};
 
 /// The most rows in one statement of SQLite: with nine columns still far below its 32,766 parameters.
 const SQLITE_ROWS_MAX: usize = 256;
@@ -24,7 +23,6 @@ const POSTGRES_ROWS_MAX: usize = 16_384;
 /// Where the set stands in a statement.
 const ROWS: &str = "{rows}";
 
-type OnSqlite = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 type OnPostgres = sqlx::query::Query<'static, Postgres, PgArguments>;
 
 /// Rows, column by column.
@@ -67,12 +65,17 @@ impl<'v> Set<'v> {
         self.columns.first().map_or(0, Column::len)
     }
 
+    /// Has a statement of SQLite run over the set with the next question or the commit.
+    pub(super) fn defer(&self, hold: &mut sqlite::Hold, statement: &'static str) -> Result<()> {
+        self.on_sqlite(statement).try_for_each(|rows| hold.defer(&rows.text, rows.values(self)))
+    }
+
     /// Runs a statement over the set.
     pub(super) async fn execute(&self, conn: &mut Conn, statement: &'static str) -> Result<()> {
         match conn {
-            Conn::Sqlite(tx) => {
-                for query in self.on_sqlite(statement) {
-                    query.execute(&mut **tx).await?;
+            Conn::Sqlite(hold) => {
+                for rows in self.on_sqlite(statement) {
+                    hold.execute(&rows.text, rows.values(self)).await?;
                 }
             }
             Conn::Postgres(tx) => {
@@ -86,20 +89,21 @@ impl<'v> Set<'v> {
 
     /// Runs a statement over the set, and answers its rows.
     pub(super) async fn fetch_all(&self, conn: &mut Conn, statement: &'static str) -> Result<Vec<Row>> {
-        let mut rows = Vec::with_capacity(self.len());
+        let mut found = Vec::with_capacity(self.len());
         match conn {
-            Conn::Sqlite(tx) => {
-                for query in self.on_sqlite(statement) {
-                    rows.extend(query.fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite));
+            Conn::Sqlite(hold) => {
+                for rows in self.on_sqlite(statement) {
+                    let rows = hold.fetch_all(&rows.text, rows.values(self)).await?;
+                    found.extend(rows.into_iter().map(Row::Sqlite));
                 }
             }
             Conn::Postgres(tx) => {
                 for query in self.on_postgres(statement) {
-                    rows.extend(in_time(query.fetch_all(&mut **tx)).await?.into_iter().map(Row::Postgres));
+                    found.extend(in_time(query.fetch_all(&mut **tx)).await?.into_iter().map(Row::Postgres));
                 }
             }
         }
-        Ok(rows)
+        Ok(found)
     }
 
     /// Runs one statement of PostgreSQL over several sets, which stand at `{0}`, `{1}`, …, and answers its rows. Only for
@@ -119,14 +123,12 @@ impl<'v> Set<'v> {
         Ok(in_time(query.fetch_all(tx)).await?.into_iter().map(Row::Postgres).collect())
     }
 
-    fn on_sqlite(&self, statement: &'static str) -> impl Iterator<Item = OnSqlite> {
+    fn on_sqlite(&self, statement: &'static str) -> impl Iterator<Item = Rows> {
         (0..self.len()).step_by(SQLITE_ROWS_MAX).map(move |from| {
             let to = self.len().min(from + SQLITE_ROWS_MAX);
             let padded = (to - from).next_power_of_two();
             let text = text(statement, padded, || statement.replace(ROWS, &sqlite_rows(self.columns.len(), padded)));
-            // Values that are not bound are null, so the padding costs nothing.
-            let values = (from..to).flat_map(|row| self.columns.iter().map(move |column| column.value(row)));
-            values.fold(sqlx::query(AssertSqlSafe(text)), bind)
+            Rows { text, from, to, padded }
         })
     }
 
@@ -136,6 +138,23 @@ impl<'v> Set<'v> {
             let text = text(statement, 0, || statement.replace(ROWS, &postgres_rows(&self.columns, 0)));
             self.columns.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| column.bind(query, from..to))
         })
+    }
+}
+
+/// Some rows of a set, and the statement that holds as many.
+struct Rows {
+    text: Arc<str>,
+    from: usize,
+    to: usize,
+    padded: usize,
+}
+
+impl Rows {
+    /// Their values row by row, and nulls for the padding.
+    fn values<'v>(&self, set: &Set<'v>) -> impl Iterator<Item = Value<'v>> {
+        let rows = (self.from..self.to).flat_map(|row| set.columns.iter().map(move |column| column.value(row)));
+        let padding = (self.padded - (self.to - self.from)) * set.columns.len();
+        rows.chain(std::iter::repeat_n(Value::Int(None), padding))
     }
 }
 
@@ -213,9 +232,7 @@ mod tests {
 
     fn texts(rows: i64) -> Vec<String> {
         let set = Set::default().ints(0..rows).ints(0..rows);
-        set.on_sqlite("select column1, column2 from {rows}")
-            .map(|query| sqlx::Execute::sql(query).as_str().to_owned())
-            .collect()
+        set.on_sqlite("select column1, column2 from {rows}").map(|rows| rows.text.to_string()).collect()
     }
 
     #[test]

@@ -33,15 +33,12 @@ pub struct Filter {
     pub event_type: Option<EventType>,
 }
 
+pub(super) const INSERT: &str = "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
+     select column1, column2, column3, column4, column5
+     from {rows}";
+
 pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
-    rows(ended)
-        .execute(
-            conn,
-            "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
-             select column1, column2, column3, column4, column5
-             from {rows}",
-        )
-        .await
+    rows(ended).execute(conn, INSERT).await
 }
 
 pub(super) fn rows(ended: &[Ended]) -> Set<'_> {
@@ -53,20 +50,17 @@ pub(super) fn rows(ended: &[Ended]) -> Set<'_> {
         .ints(ended.iter().map(|ended| ended.at.as_micros()))
 }
 
+pub(super) const INSERT_ATTEMPTS: &str = "insert into attempts
+         (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
+     select column1, column2, column3, column4, column5, column6, column7, column8, column9
+     from {rows}
+     where true
+     on conflict do nothing";
+
 /// Logs attempts. One that is in the log already, because its batch was written twice, stays as it is.
 pub async fn append_attempts(conn: &mut Conn, attempts: &[(DeliveryKey, &Attempt)]) -> Result<()> {
     let attempts: Vec<_> = attempts.iter().map(|(key, attempt)| (*key, Some(*attempt))).collect();
-    attempt_rows(&attempts)
-        .execute(
-            conn,
-            "insert into attempts
-                 (webhook_id, event_id, number, started_at, took_for, status_code, failure, excerpt, kid)
-             select column1, column2, column3, column4, column5, column6, column7, column8, column9
-             from {rows}
-             where true
-             on conflict do nothing",
-        )
-        .await
+    attempt_rows(&attempts).execute(conn, INSERT_ATTEMPTS).await
 }
 
 /// Deliveries with the attempts that were made of them, or nulls where none was.

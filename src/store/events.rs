@@ -10,15 +10,13 @@ use crate::domain::event::{Event, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 
+pub(super) const INSERT: &str =
+    "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
+     select column1, column2, column3, column4, column5, column6, column7
+     from {rows}";
+
 pub async fn insert(conn: &mut Conn, events: &[Arc<Event>]) -> Result<()> {
-    rows(events)
-        .execute(
-            conn,
-            "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
-             select column1, column2, column3, column4, column5, column6, column7
-             from {rows}",
-        )
-        .await
+    rows(events).execute(conn, INSERT).await
 }
 
 pub(super) fn rows(events: &[Arc<Event>]) -> Set<'_> {

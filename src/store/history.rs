@@ -27,41 +27,42 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
     settings::put(conn, settings::SWEEP, "").await
 }
 
-/// Makes room for the day of this instant and `ahead` more, where days have rooms of their own. Days that have one are
-/// left alone.
-pub async fn open_days(conn: &mut Conn, now: Timestamp, ahead: u32) -> Result<()> {
-    let Conn::Postgres(tx) = conn else { return Ok(()) };
+/// Makes room in one table for one of the days from this instant's on, where days have rooms of their own; answers whether
+/// any lacked one. A transaction makes one: tables that are locked together are locked in an order, and this is not the
+/// order of those who write.
+pub async fn open_day(conn: &mut Conn, now: Timestamp, ahead: u32) -> Result<bool> {
+    let Conn::Postgres(tx) = conn else { return Ok(false) };
     let there = partitions(tx).await?;
     for day in (0..=ahead).map(|number| now.start_of_day().plus(DAY * number)) {
         for table in TABLES {
             let name = partition_of(table, day);
-            if there.contains(&name) {
-                continue;
+            if !there.contains(&name) {
+                let (from, to) = (bound(day), bound(day.plus(DAY)));
+                let create = format!("create table {name} partition of {table} for values from ({from}) to ({to})");
+                in_time(sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut **tx)).await?;
+                return Ok(true);
             }
-            let (from, to) = (bound(day), bound(day.plus(DAY)));
-            let create = format!("create table {name} partition of {table} for values from ({from}) to ({to})");
-            in_time(sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut **tx)).await?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
-/// Drops the rooms of days that ended by this instant; answers how many.
-pub async fn drop_days(conn: &mut Conn, before: Timestamp) -> Result<usize> {
-    let Conn::Postgres(tx) = conn else { return Ok(0) };
-    let mut dropped = 0;
-    for table in TABLES {
+/// Drops the room in one table of one day that ended by this instant; answers whether there was any. One in a transaction,
+/// for the same reason.
+pub async fn drop_day(conn: &mut Conn, before: Timestamp) -> Result<bool> {
+    let Conn::Postgres(tx) = conn else { return Ok(false) };
+    for name in partitions(tx).await? {
         // Names of one table sort by their days.
-        let first_kept = partition_of(table, before);
-        for name in partitions(tx).await? {
+        let is_over = |table: &str| {
             let is_day = name.strip_prefix(table).is_some_and(|rest| rest.starts_with("_2"));
-            if is_day && name < first_kept {
-                in_time(sqlx::raw_sql(AssertSqlSafe(format!("drop table {name}"))).execute(&mut **tx)).await?;
-                dropped += 1;
-            }
+            is_day && name < partition_of(table, before)
+        };
+        if TABLES.into_iter().any(is_over) {
+            in_time(sqlx::raw_sql(AssertSqlSafe(format!("drop table {name}"))).execute(&mut **tx)).await?;
+            return Ok(true);
         }
     }
-    Ok(dropped)
+    Ok(false)
 }
 
 /// The oldest event that still waits to be delivered to anybody.
@@ -159,7 +160,8 @@ async fn partitions(conn: &mut sqlx::PgConnection) -> Result<Vec<String>> {
         "select c.relname::text as name
          from pg_inherits i
          join pg_class c on c.oid = i.inhrelid
-         where i.inhparent in ({names})"
+         where i.inhparent in ({names})
+         order by c.relname"
     );
     let rows = in_time(sqlx::query(AssertSqlSafe(list)).fetch_all(conn)).await?;
     rows.iter().map(|row| row.try_get("name").map_err(StoreError::from)).collect()

@@ -56,13 +56,14 @@ fn remembered(record: &Record<'_>) -> Result<Remembered> {
     })
 }
 
+pub(super) const INSERT: &str = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
+     select column1, column2, column3, column4, column5
+     from {rows}";
+
 /// Remembers what came of these names, in the order of the names, so that two nodes with the same ones do not block each
 /// other.
 pub async fn insert(conn: &mut Conn, rows: &[(Named, Vec<EventId>)], now: Timestamp) -> Result<()> {
-    let insert = "insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
-         select column1, column2, column3, column4, column5
-         from {rows}";
-    Rows::of(rows).set(now).execute(conn, insert).await
+    Rows::of(rows).set(now).execute(conn, INSERT).await
 }
 
 /// Names with the ids of their events as they are written.

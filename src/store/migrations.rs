@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr, SqlitePool};
+use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
@@ -22,8 +22,8 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0003_retention.sql"),
 ];
 
-pub(super) async fn run_on_sqlite(pool: &SqlitePool) -> Result<()> {
-    migrator(SQLITE).run(pool).await.map_err(StoreError::Migration)
+pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {
+    migrator(SQLITE).run(conn).await.map_err(StoreError::Migration)
 }
 
 pub(super) async fn run_on_postgres(pool: &PgPool) -> Result<()> {

@@ -27,14 +27,15 @@ pub mod tenants;
 pub mod webhooks;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use sqlx::{PgPool, Sqlite, SqlitePool, Transaction};
+use sqlx::PgPool;
 
 pub use sqlite::{create_folder_of, path_of as sqlite_path};
 
 /// A connection on which questions are asked.
 pub enum Conn {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(sqlite::Hold),
     Postgres(postgres::Hold),
 }
 
@@ -49,6 +50,9 @@ impl Conn {
 pub enum StoreError {
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// Nothing was changed; the same again may succeed.
+    #[error("another transaction was in the way")]
+    Contended(#[source] sqlx::Error),
     #[error("the change contradicts what is already there: {0}")]
     Conflict(String),
     #[error("the database holds something impossible in {table}.{column}: {why}")]
@@ -67,8 +71,9 @@ pub enum StoreError {
     Folder { folder: PathBuf, source: std::io::Error },
 }
 
-/// What PostgreSQL calls a transaction that lost against another one: a failed serialization and a deadlock.
-const RACES: [&str; 2] = ["40001", "40P01"];
+/// What PostgreSQL calls a transaction that lost against another one: a failed serialization, a deadlock, and a lock that
+/// was not to be had in time.
+const RACES: [&str; 3] = ["40001", "40P01", "55P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -76,10 +81,12 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(refused)
                 if refused.is_unique_violation()
                     || refused.is_foreign_key_violation()
-                    || refused.is_check_violation()
-                    || refused.code().is_some_and(|code| RACES.contains(&&*code)) =>
+                    || refused.is_check_violation() =>
             {
                 Self::Conflict(refused.message().to_owned())
+            }
+            sqlx::Error::Database(refused) if refused.code().is_some_and(|code| RACES.contains(&&*code)) => {
+                Self::Contended(error)
             }
             _ => Self::Unavailable(error),
         }
@@ -98,11 +105,7 @@ pub struct Store(Pools);
 
 #[derive(Clone)]
 enum Pools {
-    /// One writes, several read.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite(Arc<sqlite::Connections>),
     Postgres(PgPool),
 }
 
@@ -117,9 +120,10 @@ impl Tx {
     /// Makes everything durable: when this returns, a power cut loses none of it.
     pub async fn commit(self) -> Result<()> {
         match self.0 {
-            Conn::Sqlite(tx) => Ok(tx.commit().await?),
+            Conn::Sqlite(sqlite::Hold::Writer(writer)) => writer.commit().await,
             Conn::Postgres(postgres::Hold::Transaction(tx)) => query::in_time(tx.commit()).await,
-            Conn::Postgres(postgres::Hold::Statements(_)) => Ok(()),
+            // Nothing was begun.
+            Conn::Sqlite(sqlite::Hold::Reader(_)) | Conn::Postgres(postgres::Hold::Statements(_)) => Ok(()),
         }
     }
 }
@@ -154,7 +158,7 @@ impl Store {
     /// Begins a transaction that may write. On SQLite, one at a time.
     pub async fn write(&self) -> Result<Tx> {
         Ok(Tx(match &self.0 {
-            Pools::Sqlite { writer, .. } => Conn::Sqlite(writer.begin_with("begin immediate").await?),
+            Pools::Sqlite(connections) => Conn::Sqlite(connections.write().await?),
             Pools::Postgres(pool) => Conn::Postgres(postgres::Hold::Transaction(query::in_time(pool.begin()).await?)),
         }))
     }
@@ -163,7 +167,7 @@ impl Store {
     /// committing one would be two more journeys. What is written before an error may stay.
     pub async fn write_at_once(&self) -> Result<Tx> {
         match &self.0 {
-            Pools::Sqlite { .. } => self.write().await,
+            Pools::Sqlite(_) => self.write().await,
             Pools::Postgres(pool) => Ok(Tx(Conn::Postgres(postgres::Hold::Statements(pool.acquire().await?)))),
         }
     }
@@ -171,7 +175,7 @@ impl Store {
     /// Lends a connection that sees what is committed by the time of its first question.
     pub async fn read(&self) -> Result<Reader> {
         Ok(Reader(match &self.0 {
-            Pools::Sqlite { readers, .. } => Conn::Sqlite(readers.begin().await?),
+            Pools::Sqlite(connections) => Conn::Sqlite(connections.read().await?),
             Pools::Postgres(pool) => {
                 let begin = "begin isolation level repeatable read, read only";
                 Conn::Postgres(postgres::Hold::Transaction(query::in_time(pool.begin_with(begin)).await?))
@@ -190,10 +194,7 @@ impl Store {
     /// Closes every connection; on SQLite, folds the write-ahead log back.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite(connections) => connections.close().await,
             Pools::Postgres(pool) => pool.close().await,
         }
     }

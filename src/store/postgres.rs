@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Transaction};
 
 use super::{Pools, Result, StoreError, migrations};
 
@@ -23,7 +23,8 @@ const VERSION_MIN: u32 = 150_000;
 /// Every statement that runs often goes by an index, which the plan tests hold. On a young or freshly grown table the
 /// planner would rather read it whole, remember that plan, and stay with it when the table is large: five to ten times
 /// as dear. So it is told to go by index, to plan each statement once, and not to compile plans that it thinks are dear.
-/// An answered event survives a power cut, whatever the server's own default is.
+/// An answered event survives a power cut, whatever the server's own default is. A node that stands still in the middle of
+/// a transaction, as in a snapshot of its machine, loses it before long, so that it holds up no other.
 const SETTINGS: &str = "
     set enable_seqscan = off;
     set enable_hashjoin = off;
@@ -32,6 +33,7 @@ const SETTINGS: &str = "
     set plan_cache_mode = force_generic_plan;
     set jit = off;
     set client_min_messages = warning;
+    set idle_in_transaction_session_timeout = '10s';
     select set_config('synchronous_commit', 'on', false)
     where current_setting('synchronous_commit') in ('off', 'local')";
 
@@ -66,6 +68,10 @@ pub(super) async fn open(url: &str) -> Result<Pools> {
     // What the parser says may quote the URL, and the URL may hold a password.
     let options: PgConnectOptions = url.parse().map_err(|_| StoreError::MalformedUrl)?;
     let options = options.application_name("signet").statement_cache_capacity(200);
+    // The pool would try again until its time is up, and not say what is wrong.
+    let first = PgConnection::connect_with(&options).await?;
+    check_version(&first)?;
+    first.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_FOR)
@@ -81,7 +87,6 @@ pub(super) async fn open(url: &str) -> Result<Pools> {
         .after_connect(|conn, _| Box::pin(prepare(conn)))
         .connect_with(options)
         .await?;
-    check_version(&pool).await?;
     migrations::run_on_postgres(&pool).await?;
     Ok(Pools::Postgres(pool))
 }
@@ -90,9 +95,8 @@ async fn prepare(conn: &mut PgConnection) -> sqlx::Result<()> {
     conn.execute(sqlx::raw_sql(SETTINGS)).await.map(drop)
 }
 
-async fn check_version(pool: &PgPool) -> Result<()> {
-    let version = pool.acquire().await?.server_version_num();
-    match version {
+fn check_version(conn: &PgConnection) -> Result<()> {
+    match conn.server_version_num() {
         Some(version) if version < VERSION_MIN => Err(StoreError::TooOld((version / 10_000).to_string())),
         _ => Ok(()),
     }

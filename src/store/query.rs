@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Database, Encode, Postgres, SqlSafeStr, SqlStr, Sqlite, Type};
+use sqlx::{Postgres, SqlSafeStr, SqlStr};
 
 use super::record::Row;
 use super::{Conn, Result, StoreError};
@@ -92,14 +91,17 @@ impl<'q> Query<'q> {
     /// Runs it; answers how many rows it changed.
     pub(super) async fn execute(self, conn: &mut Conn) -> Result<u64> {
         match conn {
-            Conn::Sqlite(tx) => Ok(on_sqlite(self).execute(&mut **tx).await?.rows_affected()),
+            Conn::Sqlite(hold) => Ok(hold.execute(self.text.as_str(), self.values.into_iter()).await?.rows_affected()),
             Conn::Postgres(tx) => Ok(in_time(on_postgres(self).execute(&mut **tx)).await?.rows_affected()),
         }
     }
 
     pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<Row>> {
         Ok(match conn {
-            Conn::Sqlite(tx) => on_sqlite(self).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect(),
+            Conn::Sqlite(hold) => {
+                let rows = hold.fetch_all(self.text.as_str(), self.values.into_iter()).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
             Conn::Postgres(tx) => {
                 let rows = in_time(on_postgres(self).fetch_all(&mut **tx)).await?;
                 rows.into_iter().map(Row::Postgres).collect()
@@ -108,10 +110,7 @@ impl<'q> Query<'q> {
     }
 
     pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<Row>> {
-        Ok(match conn {
-            Conn::Sqlite(tx) => on_sqlite(self).fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            Conn::Postgres(tx) => in_time(on_postgres(self).fetch_optional(&mut **tx)).await?.map(Row::Postgres),
-        })
+        Ok(self.fetch_all(conn).await?.into_iter().next())
     }
 }
 
@@ -123,27 +122,10 @@ pub(super) async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) ->
     }
 }
 
-fn on_sqlite(query: Query<'_>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
-    query.values.into_iter().fold(sqlx::query(query.text), bind)
-}
-
 fn on_postgres(query: Query<'_>) -> sqlx::query::Query<'static, Postgres, PgArguments> {
-    query.values.into_iter().fold(sqlx::query(query.text), bind)
-}
-
-/// Hands a value over in the terms of either database.
-pub(super) fn bind<'s, 'v, DB: Database>(
-    query: sqlx::query::Query<'s, DB, DB::Arguments>,
-    value: Value<'v>,
-) -> sqlx::query::Query<'s, DB, DB::Arguments>
-where
-    Option<i64>: Encode<'v, DB> + Type<DB>,
-    Option<&'v str>: Encode<'v, DB> + Type<DB>,
-    Option<&'v [u8]>: Encode<'v, DB> + Type<DB>,
-{
-    match value {
-        Value::Int(value) => query.bind(value),
-        Value::Text(value) => query.bind(value),
-        Value::Blob(value) => query.bind(value),
-    }
+    query.values.into_iter().fold(sqlx::query(query.text), |bound, value| match value {
+        Value::Int(value) => bound.bind(value),
+        Value::Text(value) => bound.bind(value),
+        Value::Blob(value) => bound.bind(value),
+    })
 }

@@ -51,15 +51,12 @@ pub struct Postponed {
     pub due_at: Timestamp,
 }
 
+pub(super) const INSERT: &str = "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+     select column1, column2, column3, column4, column5, column6
+     from {rows}";
+
 pub async fn insert(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
-    rows(entries)
-        .execute(
-            conn,
-            "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
-             select column1, column2, column3, column4, column5, column6
-             from {rows}",
-        )
-        .await
+    rows(entries).execute(conn, INSERT).await
 }
 
 pub(super) fn rows(entries: &[Entry]) -> Set<'_> {
@@ -74,21 +71,40 @@ pub(super) fn rows(entries: &[Entry]) -> Set<'_> {
 
 /// Claims at most `limit` due deliveries of one webhook, the longest due first.
 pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &Lease) -> Result<Vec<Claim>> {
-    let rows = query(
+    let text = if conn.is_sqlite() {
         "update queue
          set due_at = $4, claims = claims + 1, node_id = $5
          where (webhook_id, event_id) in (
              select webhook_id, event_id from queue where webhook_id = $1 and due_at <= $3 order by due_at limit $2
          )
-         returning webhook_id, event_id, claims, attempts",
-    )
-    .bind(webhook_id.as_bytes())
-    .bind(i64::from(limit))
-    .bind(lease.now.as_micros())
-    .bind(lease.until.as_micros())
-    .bind(lease.node_id.as_bytes())
-    .fetch_all(conn)
-    .await?;
+         returning webhook_id, event_id, claims, attempts"
+    } else {
+        // What another node is claiming at this moment is passed over; without that, it would be waited for and then
+        // claimed a second time.
+        "with due as materialized (
+             select webhook_id, event_id
+             from queue
+             where webhook_id = $1
+               and due_at <= $3
+             order by due_at
+             limit $2
+             for update skip locked
+         )
+         update queue q
+         set due_at = $4, claims = q.claims + 1, node_id = $5
+         from due
+         where q.webhook_id = due.webhook_id
+           and q.event_id = due.event_id
+         returning q.webhook_id, q.event_id, q.claims, q.attempts"
+    };
+    let rows = query(text)
+        .bind(webhook_id.as_bytes())
+        .bind(i64::from(limit))
+        .bind(lease.now.as_micros())
+        .bind(lease.until.as_micros())
+        .bind(lease.node_id.as_bytes())
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             let record = Record::new("queue", row);

@@ -175,7 +175,7 @@ async fn a_transaction_that_the_database_ended_by_itself_does_not_break_the_next
     // What SQLite does on its own when the disk is full, behind the back of the driver.
     let mut tx = store.write().await.unwrap();
     let Conn::Sqlite(conn) = tx.conn() else { panic!("this is SQLite") };
-    sqlx::query("rollback").execute(&mut **conn).await.unwrap();
+    sqlx::query("rollback").execute(conn.driver().await.unwrap()).await.unwrap();
     drop(tx);
 
     store.check().await.unwrap();

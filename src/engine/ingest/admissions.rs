@@ -27,7 +27,7 @@ pub(super) struct Admissions<'e> {
 impl<'e> Admissions<'e> {
     pub(super) fn of(engine: &'e Engine, events: &[Arc<Event>], listeners: &Listeners, now: Timestamp) -> Self {
         let mut admissions = Self { engine, entries: Vec::new(), admitted: Vec::new() };
-        let node_id = engine.node_id;
+        let node_id = engine.node_id();
         let mut lanes = engine.lanes();
         for (at, event) in events.iter().enumerate() {
             let load = load_of(event.payload.len());

@@ -164,7 +164,7 @@ impl Engine {
         let mut committed = self.commit(&publications).await;
         for _ in 0..RACES_MAX {
             // Another node was first with an idempotency key of this batch; the next try finds what it remembered.
-            if !matches!(committed, Err(StoreError::Conflict(_))) {
+            if !matches!(committed, Err(StoreError::Conflict(_) | StoreError::Contended(_))) {
                 break;
             }
             committed = self.commit(&publications).await;
@@ -172,6 +172,7 @@ impl Engine {
         let answers = match committed {
             Ok(answers) => answers,
             Err(error) => {
+                self.doubt_claims();
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     events.count = batch.len(),

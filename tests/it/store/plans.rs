@@ -92,8 +92,10 @@ impl Database {
         assert!(statements.pop().is_some_and(|last| last.contains("from settings")));
         assert!(!statements.is_empty(), "nothing was overheard");
         let mut plans = Vec::new();
-        for statement in statements {
-            plans.extend(self.explain(&statement).await);
+        // What goes to the database together is explained one by one.
+        let each = statements.iter().flat_map(|together| together.split(";\n"));
+        for statement in each.filter(|statement| !statement.starts_with("begin")) {
+            plans.extend(self.explain(statement).await);
         }
         plans
     }
@@ -102,7 +104,10 @@ impl Database {
         match self.conn() {
             Conn::Sqlite(conn) => {
                 let explain = AssertSqlSafe(format!("explain query plan {statement}"));
-                let steps = sqlx::query_as::<_, (i64, i64, i64, String)>(explain).fetch_all(&mut **conn).await.unwrap();
+                let steps = sqlx::query_as::<_, (i64, i64, i64, String)>(explain)
+                    .fetch_all(conn.driver().await.unwrap())
+                    .await
+                    .unwrap();
                 steps.into_iter().map(|(_, _, _, step)| step).collect()
             }
             Conn::Postgres(conn) => {
