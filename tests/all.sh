@@ -35,16 +35,19 @@ cargo fmt --check
 say 'lints'
 cargo clippy --locked --all-targets -- -D warnings
 
-say 'rust'
+say 'rust, on SQLite'
 cargo build --locked
-if command -v cargo-nextest >/dev/null; then
-  cargo nextest run --locked --lib --bins --tests
-else
-  cargo test --locked --lib --bins --tests
-fi
+run_tests() {
+  if command -v cargo-nextest >/dev/null; then cargo nextest run --locked "$@"; else cargo test --locked "$@"; fi
+}
+export -f run_tests
+tests/postgres.sh bash -c 'run_tests --lib --bins --tests'
+
+say 'rust, on PostgreSQL'
+SIGNET_TEST_DATABASE=postgres tests/postgres.sh bash -c 'run_tests --test it'
 
 say 'load, briefly: that everything accepted is delivered, not how fast'
-cargo test --locked --bench load -- --seconds 1 closed open
+cargo test --locked --bench load -- --seconds 1 --database both closed open
 
 say 'receivers in other languages'
 npm ci --silent --prefix tests/receivers/hanko

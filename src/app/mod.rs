@@ -5,9 +5,11 @@ mod opening;
 mod server;
 
 use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +24,8 @@ pub use server::Server;
 
 /// Runs what was commanded, to its end.
 pub fn run(invocation: Invocation) -> ExitCode {
-    match execute(invocation) {
+    let ran = runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(execute(invocation)));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if cli::complain(&error) {
@@ -34,7 +37,13 @@ pub fn run(invocation: Invocation) -> ExitCode {
     }
 }
 
-#[tokio::main]
+/// The executor of requests and jobs. Deliveries have threads of their own, one for each core, so half as many do here:
+/// more would only take turns and wake each other.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    runtime::Builder::new_multi_thread().worker_threads(cores.div_ceil(2)).enable_all().build()
+}
+
 async fn execute(invocation: Invocation) -> Result<()> {
     let config = config::load(&invocation.flags, invocation.config_file.as_deref())?;
     // The demo tells its own story; a server's sentences would interrupt it.

@@ -78,7 +78,7 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
             Err(MasterKeyError::Missing(_)) if is_new => (MasterKey::create(path)?, Some(path.clone())),
             Err(MasterKeyError::Missing(_)) => bail!(
                 "the master key {} is missing, and the database {} holds keys that only it opens. Put it back from \
-                 your backup, or name its place with SIGNET_MASTER_KEY_FILE; a new one would open nothing, so none is made",
+                 your backup or copy it from another node, or name its place with SIGNET_MASTER_KEY_FILE; a new one would open nothing, so none is made",
                 path.display(),
                 config.shown_database()
             ),

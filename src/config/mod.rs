@@ -129,9 +129,11 @@ pub struct Config {
 impl Config {
     /// The database's URL for people to read: without what may be a password.
     pub fn shown_database(&self) -> String {
-        match (self.database_url.split_once("://"), self.database_url.rsplit_once('@')) {
+        // Parameters may hold a password too.
+        let url = self.database_url.split('?').next().unwrap_or_default();
+        match (url.split_once("://"), url.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-            _ => self.database_url.clone(),
+            _ => url.to_owned(),
         }
     }
 }

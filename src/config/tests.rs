@@ -62,7 +62,7 @@ fn a_margin_is_named_by_its_setting_and_judged_beside_one_that_cannot_be_read() 
 fn a_database_is_shown_without_its_password() {
     let of = |url: &str| with(&[("SIGNET_DATABASE_URL", url)], "");
 
-    let config = of("postgres://scott:tiger@db.example.com/signet").unwrap();
+    let config = of("postgres://scott:tiger@db.example.com/signet?password=tiger").unwrap();
     let Faults(faults) = of("oracle://scott:tiger@db.example.com/signet").unwrap_err();
 
     assert_eq!(config.shown_database(), "postgres://…@db.example.com/signet");
