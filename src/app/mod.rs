@@ -83,6 +83,9 @@ fn start_log(filter: &str) -> Result<()> {
     // A second start, in one test process, keeps the first.
     // It reports what a receiver's certificate lacks as an error of ours; the delivery log has it.
     let filter = filter.add_directive("rustls_platform_verifier=off".parse()?);
+    // They would show parameters of the database's URL, and whole statements when the machine is slow.
+    let filter =
+        filter.add_directive("sqlx_postgres::options=error".parse()?).add_directive("sqlx::query=error".parse()?);
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let _ = log.try_init();

@@ -33,7 +33,7 @@ impl KnownCallers {
     fn get(&self, digest: &[u8; 32], now: Timestamp) -> Option<Caller> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, caller) = known.get(digest)?;
-        (now.since(*at) < REMEMBERED_FOR).then(|| caller.clone())
+        (now >= *at && now.since(*at) < REMEMBERED_FOR).then(|| caller.clone())
     }
 
     fn put(&self, digest: [u8; 32], now: Timestamp, caller: Caller) {

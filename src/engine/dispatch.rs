@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use super::addressees::Addressee;
 use super::job;
-use super::lanes::{Grant, load_of};
+use super::lanes::{Answered, Grant, load_of};
 use super::settle::Verdict;
 use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
 use crate::domain::event::Event;
@@ -69,13 +69,13 @@ struct Room<'e> {
     engine: &'e Engine,
     webhook_id: WebhookId,
     load: u32,
-    answered_well: bool,
+    answered: Answered,
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         let mut lanes = self.engine.lanes();
-        lanes.done(self.webhook_id, self.load, self.answered_well);
+        lanes.done(self.webhook_id, self.load, self.answered);
         if lanes.has_ready() {
             self.engine.due.notify_one();
         }
@@ -100,7 +100,6 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
-                self.doubt_claims();
                 // Leave that was not used goes back, and the lanes stay due.
                 let mut lanes = self.lanes();
                 grants.into_iter().for_each(|grant| lanes.claimed(grant, 0, Some(now), now));
@@ -135,7 +134,7 @@ impl Engine {
         let versions = webhooks::versions(tx.conn(), &Vec::from_iter(webhook_ids)).await?;
         let addressees = self.addressees(tx.conn(), &versions).await?;
         let events = events::by_ids(tx.conn(), &Vec::from_iter(event_ids)).await?;
-        tx.commit().await?;
+        tx.commit().await.inspect_err(|error| self.doubt_claims(error))?;
         let events: HashMap<EventId, Arc<Event>> =
             super::sound(events).map(|event| (event.id, Arc::new(event))).collect();
         let mut lanes = self.lanes();
@@ -158,20 +157,23 @@ impl Engine {
     pub(super) async fn deliver(&self, egress: &Egress, shipment: Shipment) {
         let Shipment { claim, event, addressee, load } = shipment;
         let webhook_id = claim.key.webhook_id;
-        let mut room = Room { engine: self, webhook_id, load, answered_well: false };
+        let mut room = Room { engine: self, webhook_id, load, answered: Answered::Badly };
         let verdict = match (event, addressee) {
             (Some(event), Some(addressee)) if addressee.is_listening => {
                 if let Some(_turn) = self.turn(&addressee).await {
                     let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
-                    room.answered_well = attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR;
+                    if attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR {
+                        room.answered = Answered::Well;
+                    }
                     self.judged(claim, attempt, addressee.version)
                 } else {
+                    room.answered = Answered::Nothing;
                     let settlement = Settlement::Retry { due_at: self.clock.now() };
                     Verdict { claim, attempt: None, settlement, spoken_to: 0 }
                 }
             }
             _ => {
-                room.answered_well = true;
+                room.answered = Answered::Nothing;
                 let settlement = Settlement::Ended(Ending::Cancelled);
                 Verdict { claim, attempt: None, settlement, spoken_to: 0 }
             }

@@ -38,6 +38,16 @@ pub struct Grant {
     pub limit: u32,
 }
 
+/// How a receiver took what it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// Acknowledged, and quickly.
+    Well,
+    Badly,
+    /// It was sent nothing.
+    Nothing,
+}
+
 /// How many loads a payload of this size is.
 pub fn load_of(payload_bytes: usize) -> u32 {
     u32::try_from(1 + payload_bytes / LOAD_BYTES).unwrap_or(LOADS_MAX)
@@ -215,9 +225,9 @@ impl Lanes {
         self.loads += more;
     }
 
-    /// A delivery of this load is no longer under way. `answered_well`, which means acknowledged and quickly, widens
-    /// its lane; the opposite halves it.
-    pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered_well: bool) {
+    /// A delivery of this load is no longer under way. A receiver that answered well widens its lane, one that did not
+    /// halves it.
+    pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered: Answered) {
         self.loads = self.loads.saturating_sub(load);
         let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
         if lane.is_narrow() {
@@ -225,7 +235,11 @@ impl Lanes {
         }
         lane.under_way = lane.under_way.saturating_sub(1);
         lane.loads = lane.loads.saturating_sub(load);
-        lane.width = if answered_well { (lane.width + 1).min(WIDTH_MAX) } else { (lane.width / 2).max(WIDTH_MIN) };
+        lane.width = match answered {
+            Answered::Well => (lane.width + 1).min(WIDTH_MAX),
+            Answered::Badly => (lane.width / 2).max(WIDTH_MIN),
+            Answered::Nothing => lane.width,
+        };
         if lane.is_narrow() {
             self.narrow += lane.loads;
         }

@@ -15,7 +15,7 @@ fn knowing(number: u8) -> Lanes {
     let mut lanes = Lanes::default();
     for _ in 0..300 {
         assert!(lanes.admit(webhook(number), 1));
-        lanes.done(webhook(number), 1, true);
+        lanes.done(webhook(number), 1, Answered::Well);
     }
     lanes
 }
@@ -102,9 +102,9 @@ fn a_full_lane_is_ready_again_when_half_of_it_is_done() {
     lanes.note_due(webhook(1), NOW);
 
     assert!(lanes.take(NOW).is_empty());
-    (0..127).for_each(|_| lanes.done(webhook(1), 1, true));
+    (0..127).for_each(|_| lanes.done(webhook(1), 1, Answered::Well));
     assert!(lanes.take(NOW).is_empty());
-    lanes.done(webhook(1), 1, true);
+    lanes.done(webhook(1), 1, Answered::Well);
     assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 128 }]);
 }
 
@@ -112,12 +112,12 @@ fn a_full_lane_is_ready_again_when_half_of_it_is_done() {
 fn a_lane_that_is_as_narrow_as_can_be_is_ready_again_when_one_is_done() {
     let mut lanes = Lanes::default();
     lanes.note_due(webhook(1), NOW);
-    (0..16).for_each(|_| lanes.done(webhook(1), 1, false));
+    (0..16).for_each(|_| lanes.done(webhook(1), 1, Answered::Badly));
     let grant = lanes.take(NOW)[0];
     lanes.claimed(grant, 2, Some(NOW), NOW);
 
     assert!(lanes.take(NOW).is_empty());
-    lanes.done(webhook(1), 1, false);
+    lanes.done(webhook(1), 1, Answered::Badly);
     assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 1 }]);
 }
 
@@ -139,7 +139,7 @@ fn receivers_that_fail_cannot_use_all_of_the_room() {
     for _ in 0..8 {
         for number in 0..=255 {
             lanes.admit(webhook(number), 1);
-            lanes.done(webhook(number), 1, false);
+            lanes.done(webhook(number), 1, Answered::Badly);
             lanes.note_due(webhook(number), LATER);
         }
     }
@@ -176,7 +176,7 @@ proptest! {
                     under_way.extend((0..used).map(|_| grant.webhook_id));
                 },
                 3 => if let Some(webhook_id) = under_way.pop() {
-                    lanes.done(webhook_id, 1, flag);
+                    lanes.done(webhook_id, 1, if flag { Answered::Well } else { Answered::Badly });
                 },
                 _ => {}
             }
@@ -184,7 +184,7 @@ proptest! {
             prop_assert!(lanes.narrow <= lanes.loads);
         }
         for webhook_id in under_way {
-            lanes.done(webhook_id, 1, true);
+            lanes.done(webhook_id, 1, Answered::Well);
         }
         prop_assert_eq!((lanes.loads, lanes.narrow), (0, 0));
     }

@@ -73,6 +73,8 @@ pub struct Engine {
     master_key: MasterKey,
     egress: Egress,
     node_id: Mutex<NodeId>,
+    /// Names under which it claims no more, and of which the others are yet to hear.
+    given_up: Mutex<Vec<NodeId>>,
     keys: KeyBook,
     callers: KnownCallers,
     addressees: Addressees,
@@ -117,6 +119,7 @@ impl Engine {
         let (senders, outboxes) = Senders::new(parts.sender_threads);
         let engine = Arc::new(Self {
             node_id: Mutex::new(NodeId::from_bytes(parts.clock.id())),
+            given_up: Mutex::default(),
             store: parts.store,
             clock: parts.clock,
             terms: parts.terms,

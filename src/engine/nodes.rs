@@ -4,7 +4,7 @@
 //! merely paused is fenced off like one whose lease ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -71,16 +71,22 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
 impl Engine {
     /// The name under which this node claims.
     pub(super) fn node_id(&self) -> NodeId {
-        *self.node_id.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.names()
     }
 
-    /// Claims under another name from now on, because something may be claimed under the present one without this node's
+    /// Claims under another name from now on, if something may be claimed under the present one without this node's
     /// knowing: the database went away before it said whether it had written a claim. The name that is given up is
     /// counted on no more, so before long somebody, perhaps this node, takes over what it still holds.
-    pub(super) fn doubt_claims(&self) {
-        if self.store.is_shared() {
-            *self.node_id.lock().unwrap_or_else(PoisonError::into_inner) = NodeId::from_bytes(self.clock.id());
+    pub(super) fn doubt_claims(&self, error: &StoreError) {
+        if self.store.is_shared() && matches!(error, StoreError::Unavailable(_)) {
+            let name = NodeId::from_bytes(self.clock.id());
+            let given_up = std::mem::replace(&mut *self.names(), name);
+            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(given_up);
         }
+    }
+
+    fn names(&self) -> MutexGuard<'_, NodeId> {
+        self.node_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters this node, so that others notice when it dies. Before it claims anything.
@@ -91,10 +97,16 @@ impl Engine {
     }
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
+        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut tx = self.store.write().await?;
         nodes::beat(tx.conn(), self.node_id(), started_at).await?;
+        // Whether or not it was ever entered, its count stands still from here on.
+        for name in &given_up {
+            nodes::beat(tx.conn(), *name, started_at).await?;
+        }
         let all = nodes::list(tx.conn()).await?;
         tx.commit().await?;
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| !given_up.contains(name));
         for dead in watch.look(&all) {
             self.take_over(dead).await?;
         }

@@ -32,7 +32,10 @@ pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
     let tx = match conn {
         Conn::Sqlite(hold) => {
             let inserts = [events::INSERT, queue::INSERT, idempotency::INSERT];
-            return sets.iter().zip(inserts).try_for_each(|(set, insert)| set.defer(hold, insert));
+            for (set, insert) in sets.iter().zip(inserts) {
+                set.defer(hold, insert).await?;
+            }
+            return Ok(());
         }
         Conn::Postgres(tx) => tx,
     };
@@ -78,8 +81,8 @@ async fn end_on_sqlite(conn: &mut Conn, settled: &[Settled<'_>]) -> Result<HashS
     let made = settled.iter().filter(holds).filter(|one| one.attempt.is_some());
     let made: Vec<_> = made.map(|one| (one.ended.key, one.attempt)).collect();
     if let Conn::Sqlite(hold) = conn {
-        deliveries::rows(&ended).defer(hold, deliveries::INSERT)?;
-        deliveries::attempt_rows(&made).defer(hold, deliveries::INSERT_ATTEMPTS)?;
+        deliveries::rows(&ended).defer(hold, deliveries::INSERT).await?;
+        deliveries::attempt_rows(&made).defer(hold, deliveries::INSERT_ATTEMPTS).await?;
     }
     Ok(held)
 }
@@ -92,13 +95,22 @@ async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Resu
     let set = deliveries::rows(&ended).ints(fences).beside(outcomes);
     let remove = "with removed as (
              delete from queue
-             using {0}
-             where queue.webhook_id = given.column1
-               and queue.event_id = given.column2
-               and queue.claims = given.column6
-             returning given.column1, given.column2, given.column3, given.column4, given.column5, given.column6,
-                 given.column9, given.column10, given.column11, given.column12, given.column13, given.column14,
-                 given.column15
+             using (
+                 select column1, column2, column3, column4, column5, column6,
+                     column9, column10, column11, column12, column13, column14, column15, held.place
+                 from {0}
+                 cross join lateral (
+                     select q.ctid as place
+                     from queue q
+                     where q.webhook_id = given.column1
+                       and q.event_id = given.column2
+                       and q.claims = given.column6
+                     offset 0
+                 ) held
+             ) settled
+             where queue.ctid = settled.place
+             returning column1, column2, column3, column4, column5, column6,
+                 column9, column10, column11, column12, column13, column14, column15
          ),
          ended as (
              insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)

@@ -25,6 +25,32 @@ const ROWS: &str = "{rows}";
 
 type OnPostgres = sqlx::query::Query<'static, Postgres, PgArguments>;
 
+/// What is asked about a set, in the words of each database.
+///
+/// PostgreSQL's planner believes that the queue is empty whenever it was when somebody last counted, and an empty table may
+/// as well be read whole for each row of a set. So its words fix the order: for each row, `lateral` and `offset 0` look
+/// into the table by its index, and nothing else is possible.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+impl Words {
+    pub(super) fn of(self, conn: &Conn) -> &'static str {
+        match conn {
+            Conn::Sqlite(_) => self.sqlite,
+            Conn::Postgres(_) => self.postgres,
+        }
+    }
+}
+
+impl From<&'static str> for Words {
+    fn from(text: &'static str) -> Self {
+        Self { sqlite: text, postgres: text }
+    }
+}
+
 /// Rows, column by column.
 #[derive(Default)]
 pub(super) struct Set<'v> {
@@ -65,21 +91,30 @@ impl<'v> Set<'v> {
         self.columns.first().map_or(0, Column::len)
     }
 
-    /// Has a statement of SQLite run over the set with the next question or the commit.
-    pub(super) fn defer(&self, hold: &mut sqlite::Hold, statement: &'static str) -> Result<()> {
-        self.on_sqlite(statement).try_for_each(|rows| hold.defer(&rows.text, rows.values(self)))
+    /// Has a statement of SQLite run over the set with the next question or the commit. A set that takes several
+    /// statements is run at once: each of them is kept for the next time, and all of them together would be new each time.
+    pub(super) async fn defer(&self, hold: &mut sqlite::Hold, statement: &'static str) -> Result<()> {
+        for rows in self.on_sqlite(statement) {
+            if self.len() > SQLITE_ROWS_MAX {
+                hold.execute(&rows.text, rows.values(self)).await?;
+            } else {
+                hold.defer(&rows.text, rows.values(self))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs a statement over the set.
-    pub(super) async fn execute(&self, conn: &mut Conn, statement: &'static str) -> Result<()> {
+    pub(super) async fn execute(&self, conn: &mut Conn, statement: impl Into<Words>) -> Result<()> {
+        let words = statement.into();
         match conn {
             Conn::Sqlite(hold) => {
-                for rows in self.on_sqlite(statement) {
+                for rows in self.on_sqlite(words.sqlite) {
                     hold.execute(&rows.text, rows.values(self)).await?;
                 }
             }
             Conn::Postgres(tx) => {
-                for query in self.on_postgres(statement) {
+                for query in self.on_postgres(words.postgres) {
                     in_time(query.execute(&mut **tx)).await?;
                 }
             }
@@ -88,17 +123,18 @@ impl<'v> Set<'v> {
     }
 
     /// Runs a statement over the set, and answers its rows.
-    pub(super) async fn fetch_all(&self, conn: &mut Conn, statement: &'static str) -> Result<Vec<Row>> {
+    pub(super) async fn fetch_all(&self, conn: &mut Conn, statement: impl Into<Words>) -> Result<Vec<Row>> {
+        let words = statement.into();
         let mut found = Vec::with_capacity(self.len());
         match conn {
             Conn::Sqlite(hold) => {
-                for rows in self.on_sqlite(statement) {
+                for rows in self.on_sqlite(words.sqlite) {
                     let rows = hold.fetch_all(&rows.text, rows.values(self)).await?;
                     found.extend(rows.into_iter().map(Row::Sqlite));
                 }
             }
             Conn::Postgres(tx) => {
-                for query in self.on_postgres(statement) {
+                for query in self.on_postgres(words.postgres) {
                     found.extend(in_time(query.fetch_all(&mut **tx)).await?.into_iter().map(Row::Postgres));
                 }
             }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::bulk::Set;
+use super::bulk::{Set, Words};
 use super::query::{FIRST, LAST, Query, query};
 use super::record::{Record, Row};
 use super::{Conn, Result};
@@ -104,6 +104,42 @@ pub async fn reopen(conn: &mut Conn, key: DeliveryKey) -> Result<Option<u32>> {
 /// order of the page, reads those of everybody.
 macro_rules! select_deliveries {
     ($ending:literal, $at:literal, $from:literal, $rest:literal) => {
+        select_deliveries!($ending, $at, [$from, $from], $rest)
+    };
+    ($ending:literal, $at:literal, [$from_on_sqlite:literal, $from_on_postgres:literal], $rest:literal) => {
+        Words {
+            sqlite: select_deliveries!(
+                @ $ending,
+                $at,
+                $from_on_sqlite,
+                "left join attempts a
+                        on a.webhook_id = d.webhook_id
+                       and a.event_id = d.event_id
+                       and a.number = (
+                           select max(l.number)
+                           from attempts l
+                           where l.webhook_id = d.webhook_id
+                             and l.event_id = d.event_id
+                       )",
+                $rest
+            ),
+            postgres: select_deliveries!(
+                @ $ending,
+                $at,
+                $from_on_postgres,
+                "left join lateral (
+                     select l.number, l.started_at, l.status_code, l.failure
+                     from attempts l
+                     where l.webhook_id = d.webhook_id
+                       and l.event_id = d.event_id
+                     order by l.number desc
+                     limit 1
+                 ) a on true",
+                $rest
+            ),
+        }
+    };
+    (@ $ending:literal, $at:literal, $from:literal, $join:literal, $rest:literal) => {
         concat!(
             "select d.webhook_id, d.event_id, ",
             $ending,
@@ -113,13 +149,9 @@ macro_rules! select_deliveries {
                 (select e.type from events e where e.id = d.event_id) as type,
                 a.number, a.started_at, a.status_code, a.failure ",
             $from,
-            "
-         left join attempts a
-                on a.webhook_id = d.webhook_id
-               and a.event_id = d.event_id
-               and a.number = (
-                   select max(l.number) from attempts l where l.webhook_id = d.webhook_id and l.event_id = d.event_id
-               ) ",
+            " ",
+            $join,
+            " ",
             $rest
         )
     };
@@ -152,9 +184,9 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
          limit $5"
     );
     let mut rows = Vec::new();
-    for (text, states) in [(queued, &["failed", "pending"][..]), (ended, &["delivered", "exhausted", "cancelled"])] {
+    for (words, states) in [(queued, &["failed", "pending"][..]), (ended, &["delivered", "exhausted", "cancelled"])] {
         let wants = |state: &&str| i64::from(filter.states.is_empty() || filter.states.contains(state));
-        let page = query(text)
+        let page = query(words.of(conn))
             .bind(webhook_id.as_bytes())
             .bind(filter.before.as_ref().map_or(LAST, |id| &id.as_bytes()[..]))
             .bind(filter.from.as_ref().map_or(FIRST, |id| &id.as_bytes()[..]))
@@ -164,7 +196,7 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
             rows.extend(states.iter().map(wants).fold(page, Query::bind).fetch_all(conn).await?);
         }
     }
-    let mut page = rows.iter().map(delivery).collect::<Result<Vec<_>>>()?;
+    let mut page = rows.iter().filter(|row| has_event(row)).map(delivery).collect::<Result<Vec<_>>>()?;
     page.sort_by_key(|delivery| Reverse(delivery.key.event_id));
     page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(page)
@@ -175,8 +207,18 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
     let queued = select_deliveries!(
         "cast(null as text)",
         "d.due_at",
-        "from webhooks w
-         join queue d on d.webhook_id = w.id and d.event_id = $2",
+        [
+            "from webhooks w
+             join queue d on d.webhook_id = w.id and d.event_id = $2",
+            "from webhooks w
+             cross join lateral (
+                 select q.webhook_id, q.event_id, q.attempts, q.due_at
+                 from queue q
+                 where q.webhook_id = w.id
+                   and q.event_id = $2
+                 offset 0
+             ) d"
+        ],
         "where w.tenant_id = $1
          order by w.id
          limit $3"
@@ -184,18 +226,28 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
     let ended = select_deliveries!(
         "d.ending",
         "d.ended_at",
-        "from webhooks w
-         join deliveries d on d.webhook_id = w.id and d.event_id = $2",
+        [
+            "from webhooks w
+             join deliveries d on d.webhook_id = w.id and d.event_id = $2",
+            "from webhooks w
+             cross join lateral (
+                 select h.webhook_id, h.event_id, h.ending, h.attempts, h.ended_at
+                 from deliveries h
+                 where h.webhook_id = w.id
+                   and h.event_id = $2
+                 offset 0
+             ) d"
+        ],
         "where w.tenant_id = $1
          order by w.id
          limit $3"
     );
     let mut rows = Vec::new();
-    for text in [queued, ended] {
-        let page = query(text).bind(tenant_id.as_bytes()).bind(event_id.as_bytes()).bind(i64::from(limit));
+    for words in [queued, ended] {
+        let page = query(words.of(conn)).bind(tenant_id.as_bytes()).bind(event_id.as_bytes()).bind(i64::from(limit));
         rows.extend(page.fetch_all(conn).await?);
     }
-    let mut deliveries = rows.iter().map(delivery).collect::<Result<Vec<_>>>()?;
+    let mut deliveries = rows.iter().filter(|row| has_event(row)).map(delivery).collect::<Result<Vec<_>>>()?;
     deliveries.sort_by_key(|delivery| delivery.key.webhook_id);
     deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(deliveries)
@@ -215,6 +267,11 @@ pub async fn attempts(conn: &mut Conn, key: DeliveryKey) -> Result<Vec<Attempt>>
     .fetch_all(conn)
     .await?;
     rows.iter().map(attempt).collect()
+}
+
+/// Whether a delivery's event is there still: days are forgotten table by table.
+fn has_event(row: &Row) -> bool {
+    Record::new("deliveries", row).text_or_null("type").is_ok_and(|name| name.is_some())
 }
 
 fn delivery(row: &Row) -> Result<Delivery> {

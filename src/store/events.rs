@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bulk::Set;
+use super::bulk::{Set, Words};
 use super::query::{LAST, query};
 use super::record::{Record, Row};
 use super::{Conn, Result};
@@ -36,9 +36,19 @@ pub async fn by_ids(conn: &mut Conn, ids: &[EventId]) -> Result<Vec<Result<Event
     let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
     let found = rows.fetch_all(
         conn,
-        "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
-         from events
-         where id in (select column1 from {rows})",
+        Words {
+            sqlite: "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+                 from events
+                 where id in (select column1 from {rows})",
+            postgres: "select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+                 from {rows}
+                 cross join lateral (
+                     select id, tenant_id, type, payload, occurred_at, accepted_at, deliveries
+                     from events
+                     where id = given.column1
+                     offset 0
+                 ) found",
+        },
     );
     Ok(found.await?.iter().map(event).collect())
 }

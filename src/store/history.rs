@@ -16,35 +16,50 @@ use crate::domain::time::Timestamp;
 /// The tables that are cut by days; the one that others refer to comes last.
 const TABLES: [&str; 3] = ["attempts", "deliveries", "events"];
 const DAY: Duration = Duration::from_hours(24);
-/// Webhooks whose history is shortened in one transaction.
-const WEBHOOKS_MAX: u32 = 16;
 
-/// Lets one node sweep at a time, and keeps it from waiting long for tables that others read.
+/// Where one table keeps one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    table: &'static str,
+    day: Timestamp,
+}
+
+impl Room {
+    /// `events_20260301` for a day in March.
+    fn name(self) -> String {
+        let date: String = self.day.to_string().chars().take(10).filter(|c| *c != '-').collect();
+        format!("{}_{date}", self.table)
+    }
+}
+
+/// Lets one node sweep at a time, and keeps it from making others wait for tables that somebody reads.
 pub async fn hold(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(tx) = conn {
-        in_time(sqlx::raw_sql("set local lock_timeout = '1s'").execute(&mut **tx)).await?;
+        let patience = "set local lock_timeout = '1s'; set local statement_timeout = '8s'";
+        in_time(sqlx::raw_sql(patience).execute(&mut **tx)).await?;
     }
     settings::put(conn, settings::SWEEP, "").await
 }
 
-/// Makes room in one table for one of the days from this instant's on, where days have rooms of their own; answers whether
-/// any lacked one. A transaction makes one: tables that are locked together are locked in an order, and this is not the
-/// order of those who write.
-pub async fn open_day(conn: &mut Conn, now: Timestamp, ahead: u32) -> Result<bool> {
-    let Conn::Postgres(tx) = conn else { return Ok(false) };
+/// The rooms that are missing, of each table, for the days from this instant's on: the furthest day first, which can hold
+/// nothing yet. Nothing where days have no rooms of their own.
+pub async fn missing_days(conn: &mut Conn, now: Timestamp, ahead: u32) -> Result<Vec<Room>> {
+    let Conn::Postgres(tx) = conn else { return Ok(Vec::new()) };
     let there = partitions(tx).await?;
-    for day in (0..=ahead).map(|number| now.start_of_day().plus(DAY * number)) {
-        for table in TABLES {
-            let name = partition_of(table, day);
-            if !there.contains(&name) {
-                let (from, to) = (bound(day), bound(day.plus(DAY)));
-                let create = format!("create table {name} partition of {table} for values from ({from}) to ({to})");
-                in_time(sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut **tx)).await?;
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
+    let days = (0..=ahead).rev().map(|number| now.start_of_day().plus(DAY * number));
+    let rooms = days.flat_map(|day| TABLES.map(|table| Room { table, day }));
+    Ok(rooms.filter(|room| !there.contains(&room.name())).collect())
+}
+
+/// Makes a room. A transaction makes one: tables that are locked together are locked in an order, and this would not be
+/// the order of those who write. A conflict says that some of the day's rows lie in the rest.
+pub async fn open_day(conn: &mut Conn, room: Room) -> Result<()> {
+    let Conn::Postgres(tx) = conn else { return Ok(()) };
+    let (name, from, to) = (room.name(), bound(room.day), bound(room.day.plus(DAY)));
+    let create =
+        format!("create table if not exists {name} partition of {} for values from ({from}) to ({to})", room.table);
+    in_time(sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut **tx)).await?;
+    Ok(())
 }
 
 /// Drops the room in one table of one day that ended by this instant; answers whether there was any. One in a transaction,
@@ -53,9 +68,9 @@ pub async fn drop_day(conn: &mut Conn, before: Timestamp) -> Result<bool> {
     let Conn::Postgres(tx) = conn else { return Ok(false) };
     for name in partitions(tx).await? {
         // Names of one table sort by their days.
-        let is_over = |table: &str| {
+        let is_over = |table: &'static str| {
             let is_day = name.strip_prefix(table).is_some_and(|rest| rest.starts_with("_2"));
-            is_day && name < partition_of(table, before)
+            is_day && name < Room { table, day: before }.name()
         };
         if TABLES.into_iter().any(is_over) {
             in_time(sqlx::raw_sql(AssertSqlSafe(format!("drop table {name}"))).execute(&mut **tx)).await?;
@@ -91,42 +106,10 @@ pub async fn oldest_queued(conn: &mut Conn) -> Result<Option<EventId>> {
     Ok(ids.into_iter().flatten().min().map(EventId::from_bytes))
 }
 
-/// Deletes a batch of what belongs to events before this one: at most `limit` deliveries of some webhooks with their
-/// attempts or, when none are left, as many events. Answers whether there may be more.
-pub async fn forget(conn: &mut Conn, before: EventId, limit: u32) -> Result<bool> {
-    let webhooks = with_deliveries_before(conn, before).await?;
-    for webhook_id in &webhooks {
-        for text in [
-            "delete from attempts
-             where webhook_id = $1
-               and event_id in (
-                   select event_id from deliveries where webhook_id = $1 and event_id < $2 order by event_id limit $3
-               )",
-            "delete from deliveries
-             where webhook_id = $1
-               and event_id in (
-                   select event_id from deliveries where webhook_id = $1 and event_id < $2 order by event_id limit $3
-               )",
-        ] {
-            let delete = query(text).bind(webhook_id.as_bytes()).bind(before.as_bytes()).bind(i64::from(limit));
-            delete.execute(conn).await?;
-        }
-    }
-    if !webhooks.is_empty() {
-        return Ok(true);
-    }
-    let events = query("delete from events where id in (select id from events where id < $1 order by id limit $2)")
-        .bind(before.as_bytes())
-        .bind(i64::from(limit))
-        .execute(conn)
-        .await?;
-    Ok(events == u64::from(limit))
-}
-
-/// Some of the webhooks with deliveries of events before this one. Jumps from webhook to webhook in the index.
-async fn with_deliveries_before(conn: &mut Conn, before: EventId) -> Result<Vec<WebhookId>> {
-    let rows = query(
-        "with recursive log (webhook_id) as (
+/// Webhooks with deliveries of events before this one that lie in no day's room, or all of them where days have none.
+pub async fn with_deliveries_before(conn: &mut Conn, before: EventId) -> Result<Vec<WebhookId>> {
+    // Jumps from webhook to webhook in the index.
+    let walk = "with recursive log (webhook_id) as (
              select (select d.webhook_id from deliveries d where d.webhook_id > $1 order by d.webhook_id limit 1)
              union all
              select (
@@ -142,15 +125,43 @@ async fn with_deliveries_before(conn: &mut Conn, before: EventId) -> Result<Vec<
          select log.webhook_id
          from log
          where log.webhook_id is not null
-           and exists (select 1 from deliveries d where d.webhook_id = log.webhook_id and d.event_id < $2)
-         limit $3",
-    )
-    .bind(FIRST)
-    .bind(before.as_bytes())
-    .bind(i64::from(WEBHOOKS_MAX))
-    .fetch_all(conn)
-    .await?;
+           and exists (select 1 from deliveries d where d.webhook_id = log.webhook_id and d.event_id < $2)";
+    let text = match conn {
+        Conn::Sqlite(_) => AssertSqlSafe(walk.to_owned()),
+        Conn::Postgres(_) => AssertSqlSafe(walk.replace("from deliveries d", "from deliveries_rest d")),
+    };
+    let rows = query(text).bind(FIRST).bind(before.as_bytes()).fetch_all(conn).await?;
     rows.iter().map(|row| Ok(WebhookId::from_bytes(Record::new("deliveries", row).id("webhook_id")?))).collect()
+}
+
+/// Deletes at most `limit` of a webhook's deliveries of events before this one, with their attempts; answers how many.
+pub async fn forget_deliveries(conn: &mut Conn, webhook_id: WebhookId, before: EventId, limit: u32) -> Result<u64> {
+    let mut deleted = 0;
+    for text in [
+        "delete from attempts
+         where webhook_id = $1
+           and event_id in (
+               select event_id from deliveries where webhook_id = $1 and event_id < $2 order by event_id limit $3
+           )",
+        "delete from deliveries
+         where webhook_id = $1
+           and event_id in (
+               select event_id from deliveries where webhook_id = $1 and event_id < $2 order by event_id limit $3
+           )",
+    ] {
+        let delete = query(text).bind(webhook_id.as_bytes()).bind(before.as_bytes()).bind(i64::from(limit));
+        deleted = delete.execute(conn).await?;
+    }
+    Ok(deleted)
+}
+
+/// Deletes at most `limit` events before this one; answers how many. Only when nothing refers to them any more.
+pub async fn forget_events(conn: &mut Conn, before: EventId, limit: u32) -> Result<u64> {
+    query("delete from events where id in (select id from events where id < $1 order by id limit $2)")
+        .bind(before.as_bytes())
+        .bind(i64::from(limit))
+        .execute(conn)
+        .await
 }
 
 /// The partitions of all tables that are cut by days.
@@ -165,12 +176,6 @@ async fn partitions(conn: &mut sqlx::PgConnection) -> Result<Vec<String>> {
     );
     let rows = in_time(sqlx::query(AssertSqlSafe(list)).fetch_all(conn)).await?;
     rows.iter().map(|row| row.try_get("name").map_err(StoreError::from)).collect()
-}
-
-/// `events_20260301` for a day in March.
-fn partition_of(table: &str, day: Timestamp) -> String {
-    let date: String = day.to_string().chars().take(10).filter(|c| *c != '-').collect();
-    format!("{table}_{date}")
 }
 
 /// The least id of a day's events, as PostgreSQL writes bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::bulk::Set;
+use super::bulk::{Set, Words};
 use super::query::query;
 use super::record::Record;
 use super::{Conn, Result};
@@ -31,9 +31,20 @@ pub async fn find(conn: &mut Conn, named: &[&Named]) -> Result<HashMap<(TenantId
         .texts(named.iter().map(|named| named.key.as_str()));
     let found = rows.fetch_all(
         conn,
-        "select tenant_id, key, fingerprint, event_ids
-         from idempotency_keys
-         where (tenant_id, key) in (select column1, column2 from {rows})",
+        Words {
+            sqlite: "select tenant_id, key, fingerprint, event_ids
+                 from idempotency_keys
+                 where (tenant_id, key) in (select column1, column2 from {rows})",
+            postgres: "select tenant_id, key, fingerprint, event_ids
+                 from {rows}
+                 cross join lateral (
+                     select tenant_id, key, fingerprint, event_ids
+                     from idempotency_keys
+                     where tenant_id = given.column1
+                       and key = given.column2
+                     offset 0
+                 ) found",
+        },
     );
     let found = found.await?;
     let found = found.iter().map(|row| {
@@ -91,15 +102,17 @@ impl<'a> Rows<'a> {
 
 /// Forgets at most `limit` names older than `before`; answers how many.
 pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64> {
-    let forgotten = query(
+    let text = if conn.is_sqlite() {
         "delete from idempotency_keys
          where (tenant_id, key) in (
              select tenant_id, key from idempotency_keys where created_at < $1 order by created_at limit $2
-         )",
-    )
-    .bind(before.as_micros())
-    .bind(i64::from(limit))
-    .execute(conn)
-    .await?;
+         )"
+    } else {
+        "delete from idempotency_keys
+         where ctid = any (
+             array(select ctid from idempotency_keys where created_at < $1 order by created_at limit $2)
+         )"
+    };
+    let forgotten = query(text).bind(before.as_micros()).bind(i64::from(limit)).execute(conn).await?;
     Ok(forgotten)
 }

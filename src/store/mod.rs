@@ -88,6 +88,12 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(refused) if refused.code().is_some_and(|code| RACES.contains(&&*code)) => {
                 Self::Contended(error)
             }
+            // What cannot be written as it is: values that no column takes (22), and too much of something (54).
+            sqlx::Error::Database(refused)
+                if refused.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54")) =>
+            {
+                Self::Conflict(refused.message().to_owned())
+            }
             _ => Self::Unavailable(error),
         }
     }

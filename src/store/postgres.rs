@@ -15,6 +15,8 @@ const CONNECTIONS: u32 = 16;
 const ACQUIRE_FOR: Duration = Duration::from_secs(3);
 /// A connection that lay idle for longer is greeted before it is lent: the database may have been restarted meanwhile.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long a connection that comes back may take to show that it works.
+const GREETED_WITHIN: Duration = Duration::from_secs(5);
 /// The oldest version that the tests run on.
 const VERSION_MIN: u32 = 150_000;
 
@@ -24,7 +26,8 @@ const VERSION_MIN: u32 = 150_000;
 /// planner would rather read it whole, remember that plan, and stay with it when the table is large: five to ten times
 /// as dear. So it is told to go by index, to plan each statement once, and not to compile plans that it thinks are dear.
 /// An answered event survives a power cut, whatever the server's own default is. A node that stands still in the middle of
-/// a transaction, as in a snapshot of its machine, loses it before long, so that it holds up no other.
+/// a transaction, as in a snapshot of its machine, loses it before long, so that it holds up no other; and a statement that
+/// nobody waits for any more ends.
 const SETTINGS: &str = "
     set enable_seqscan = off;
     set enable_hashjoin = off;
@@ -34,6 +37,7 @@ const SETTINGS: &str = "
     set jit = off;
     set client_min_messages = warning;
     set idle_in_transaction_session_timeout = '10s';
+    set statement_timeout = '9s';
     select set_config('synchronous_commit', 'on', false)
     where current_setting('synchronous_commit') in ('off', 'local')";
 
@@ -82,6 +86,15 @@ pub(super) async fn open(url: &str) -> Result<Pools> {
                     conn.ping().await?;
                 }
                 Ok(true)
+            })
+        })
+        // The pool greets a connection that comes back, and would wait for ever for one that was cut without a word.
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                let greeted = tokio::time::timeout(GREETED_WITHIN, conn.ping()).await;
+                greeted
+                    .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+                    .map(|()| true)
             })
         })
         .after_connect(|conn, _| Box::pin(prepare(conn)))

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::bulk::Set;
+use super::bulk::{Set, Words};
 use super::query::{FIRST, query};
 use super::record::Record;
 use super::{Conn, Result};
@@ -82,7 +82,7 @@ pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &L
         // What another node is claiming at this moment is passed over; without that, it would be waited for and then
         // claimed a second time.
         "with due as materialized (
-             select webhook_id, event_id
+             select ctid as place
              from queue
              where webhook_id = $1
                and due_at <= $3
@@ -93,8 +93,7 @@ pub async fn claim(conn: &mut Conn, webhook_id: WebhookId, limit: u32, lease: &L
          update queue q
          set due_at = $4, claims = q.claims + 1, node_id = $5
          from due
-         where q.webhook_id = due.webhook_id
-           and q.event_id = due.event_id
+         where q.ctid = due.place
          returning q.webhook_id, q.event_id, q.claims, q.attempts"
     };
     let rows = query(text)
@@ -161,9 +160,26 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
         .ints(claims.iter().map(|(_, fence)| i64::from(*fence)));
     let removed = rows.fetch_all(
         conn,
-        "delete from queue
-         where (webhook_id, event_id, claims) in (select column1, column2, column3 from {rows})
-         returning webhook_id, event_id, claims",
+        Words {
+            sqlite: "delete from queue
+                 where (webhook_id, event_id, claims) in (select column1, column2, column3 from {rows})
+                 returning webhook_id, event_id, claims",
+            postgres: "delete from queue
+                 using (
+                     select held.place
+                     from {rows}
+                     cross join lateral (
+                         select q.ctid as place
+                         from queue q
+                         where q.webhook_id = given.column1
+                           and q.event_id = given.column2
+                           and q.claims = given.column3
+                         offset 0
+                     ) held
+                 ) settled
+                 where queue.ctid = settled.place
+                 returning queue.webhook_id, queue.event_id, queue.claims",
+        },
     );
     let removed = removed.await?;
     let removed = removed.iter().map(|row| {
@@ -181,16 +197,32 @@ pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<HashSe
         .ints(postponed.iter().map(|postponed| i64::from(postponed.fence)))
         .ints(postponed.iter().map(|postponed| i64::from(postponed.attempts)))
         .ints(postponed.iter().map(|postponed| postponed.due_at.as_micros()));
-    let held = rows.fetch_all(
-        conn,
-        "update queue
-         set attempts = given.column4, due_at = given.column5, node_id = null
-         from {rows}
-         where queue.webhook_id = given.column1
-           and queue.event_id = given.column2
-           and queue.claims = given.column3
-         returning queue.webhook_id, queue.event_id",
-    );
+    let words = Words {
+        sqlite: "update queue
+             set attempts = given.column4, due_at = given.column5, node_id = null
+             from {rows}
+             where queue.webhook_id = given.column1
+               and queue.event_id = given.column2
+               and queue.claims = given.column3
+             returning queue.webhook_id, queue.event_id",
+        postgres: "update queue
+             set attempts = later.column4, due_at = later.column5, node_id = null
+             from (
+                 select column4, column5, held.place
+                 from {rows}
+                 cross join lateral (
+                     select q.ctid as place
+                     from queue q
+                     where q.webhook_id = given.column1
+                       and q.event_id = given.column2
+                       and q.claims = given.column3
+                     offset 0
+                 ) held
+             ) later
+             where queue.ctid = later.place
+             returning queue.webhook_id, queue.event_id",
+    };
+    let held = rows.fetch_all(conn, words);
     held.await?.iter().map(|row| key(&Record::new("queue", row))).collect()
 }
 

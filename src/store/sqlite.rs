@@ -172,7 +172,9 @@ impl Hold {
     pub(super) fn defer<'v>(&mut self, text: &str, values: impl Iterator<Item = Value<'v>>) -> Result<()> {
         match self {
             Self::Writer(writer) => writer.waiting.add(text, values),
-            Self::Reader(_) => Err(StoreError::Unavailable(sqlx::Error::InvalidSavePointStatement)),
+            Self::Reader(_) => {
+                Err(StoreError::Unavailable(sqlx::Error::Protocol("a reader does not write".to_owned())))
+            }
         }
     }
 

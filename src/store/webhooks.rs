@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::bulk::Set;
+use super::bulk::{Set, Words};
 use super::query::{LAST, query};
 use super::record::{Record, Row};
 use super::{Conn, Result};
@@ -146,6 +146,9 @@ pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Ti
 
 /// Disables webhooks whose receivers are gone, if they are still in the version that was spoken to.
 pub async fn disable_gone(conn: &mut Conn, gone: &[Listener], now: Timestamp) -> Result<()> {
+    let mut gone: Vec<&Listener> = gone.iter().collect();
+    // In one order everywhere, so that two nodes do not wait for each other.
+    gone.sort_unstable_by_key(|listener| listener.webhook_id);
     for listener in gone {
         query(
             "update webhooks
@@ -178,12 +181,27 @@ pub async fn listeners(
         .texts(names.iter().map(|(_, name)| *name));
     let subscribed = rows.fetch_all(
         conn,
-        "select s.tenant_id, s.name, s.webhook_id, w.version
-         from subscriptions s
-         join webhooks w on w.id = s.webhook_id
-         where w.disabled_at is null
-           and w.deleted_at is null
-           and (s.tenant_id, s.name) in (select column1, column2 from {rows})",
+        Words {
+            sqlite: "select s.tenant_id, s.name, s.webhook_id, w.version
+                 from subscriptions s
+                 join webhooks w on w.id = s.webhook_id
+                 where w.disabled_at is null
+                   and w.deleted_at is null
+                   and (s.tenant_id, s.name) in (select column1, column2 from {rows})",
+            postgres: "select given.column1 as tenant_id, given.column2 as name, s.webhook_id, w.version
+                 from {rows}
+                 cross join lateral (
+                     select webhook_id from subscriptions where tenant_id = given.column1 and name = given.column2 offset 0
+                 ) s
+                 cross join lateral (
+                     select version
+                     from webhooks
+                     where id = s.webhook_id
+                       and disabled_at is null
+                       and deleted_at is null
+                     offset 0
+                 ) w",
+        },
     );
     for row in subscribed.await? {
         let record = Record::new("subscriptions", &row);
@@ -215,10 +233,22 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
     let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
     let found = rows.fetch_all(
         conn,
-        "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
-         from webhooks
-         where id in (select column1 from {rows})",
+        Words {
+            sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
+                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+                 from webhooks
+                 where id in (select column1 from {rows})",
+            postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
+                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+                 from {rows}
+                 cross join lateral (
+                     select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
+                         version, created_at, updated_at, secret_jwe, deleted_at
+                     from webhooks
+                     where id = given.column1
+                     offset 0
+                 ) found",
+        },
     );
     Ok(found.await?.iter().map(addressee).collect())
 }
@@ -235,7 +265,15 @@ fn addressee(row: &Row) -> Result<Addressee> {
 /// The current versions of these webhooks.
 pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener>> {
     let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
-    let found = rows.fetch_all(conn, "select id, version from webhooks where id in (select column1 from {rows})");
+    let found = rows.fetch_all(
+        conn,
+        Words {
+            sqlite: "select id, version from webhooks where id in (select column1 from {rows})",
+            postgres: "select id, version
+                 from {rows}
+                 cross join lateral (select id, version from webhooks where id = given.column1 offset 0) found",
+        },
+    );
     let found = found.await?;
     let versions = found.iter().map(|row| {
         let record = Record::new("webhooks", row);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Receiver, Service};
 
 const DAY: Duration = Duration::from_hours(24);
 
 async fn sweep(service: &Service) {
-    while service.server().engine().sweep_once().await.unwrap() {}
+    service.server().engine().sweep(&CancellationToken::new()).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::Engine;
 use crate::engine::addressees::Addressee;
 use crate::engine::dispatch::{LEASE, Shipment};
-use crate::engine::lanes::load_of;
+use crate::engine::lanes::{Answered, load_of};
 use crate::store::queue::Entry;
 use crate::store::webhooks::Listener;
 
@@ -86,7 +86,7 @@ impl Drop for Admissions<'_> {
     fn drop(&mut self) {
         let mut lanes = self.engine.lanes();
         for (_, webhook_id, load) in self.admitted.drain(..) {
-            lanes.done(webhook_id, load, true);
+            lanes.done(webhook_id, load, Answered::Nothing);
         }
     }
 }

@@ -172,7 +172,6 @@ impl Engine {
         let answers = match committed {
             Ok(answers) => answers,
             Err(error) => {
-                self.doubt_claims();
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     events.count = batch.len(),
@@ -210,7 +209,7 @@ impl Engine {
             });
         }
         let accepted = batch::Accepted { events: &events, entries: &admissions.entries, names: &names, at: now };
-        batch::accept(tx.conn(), &accepted).await?;
+        batch::accept(tx.conn(), &accepted).await.inspect_err(|error| self.doubt_claims(error))?;
         tx.commit().await?;
         admissions.launch(&events, &addressees, now);
         Ok(answers)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Answer, Receiver, Service, send, with_json};
 
@@ -188,7 +189,7 @@ async fn a_key_is_1_to_255_characters() {
 async fn a_key_is_free_again_after_a_day() {
     let service = Service::start().await;
     let ask = async || -> (bool, Value) {
-        while service.server().engine().sweep_once().await.unwrap() {}
+        service.server().engine().sweep(&CancellationToken::new()).await.unwrap();
         let answer = send(named(&service, "one", BODY)).await;
         (is_replay(&answer), answer.json()["id"].clone())
     };

@@ -44,6 +44,20 @@ impl Database {
         deliveries::append_attempts(self.conn(), &[(key, &attempt)]).await.unwrap();
     }
 
+    async fn open_days(&mut self, now: Timestamp, ahead: u32) {
+        for room in history::missing_days(self.conn(), now, ahead).await.unwrap() {
+            history::open_day(self.conn(), room).await.unwrap();
+        }
+    }
+
+    /// Deletes what lies in no room of its own, in batches.
+    async fn forget(&mut self, before: EventId, batch: u32) {
+        for webhook_id in history::with_deliveries_before(self.conn(), before).await.unwrap() {
+            while history::forget_deliveries(self.conn(), webhook_id, before, batch).await.unwrap() > 0 {}
+        }
+        while history::forget_events(self.conn(), before, batch).await.unwrap() > 0 {}
+    }
+
     async fn told(&mut self, id: EventId) {
         let event = Event { id, ..super::event(1, "user.created") };
         events::insert(self.conn(), &[Arc::new(event)]).await.unwrap();
@@ -67,7 +81,7 @@ async fn database_with_days(days: &[u32]) -> (Database, Vec<EventId>) {
     webhooks::insert(database.conn(), &webhook(1, &["user"]), "jwe").await.unwrap();
     let mut ids = Vec::new();
     for number in days {
-        while history::open_day(database.conn(), day(*number), 1).await.unwrap() {}
+        database.open_days(day(*number), 1).await;
         for event in [1, 2] {
             let id = event_of(day(*number), event);
             database.delivered(id).await;
@@ -84,7 +98,7 @@ async fn days_that_ended_before_are_forgotten_and_the_others_are_kept() {
     let before = day(3).start_of_day();
 
     while history::drop_day(database.conn(), before).await.unwrap() {}
-    while history::forget(database.conn(), EventId::first_at(before), 500).await.unwrap() {}
+    database.forget(EventId::first_at(before), 500).await;
 
     assert_eq!(database.count(&ids).await, (2, 2, 2));
     assert_eq!(database.count(&ids[4..]).await, (2, 2, 2));
@@ -100,11 +114,11 @@ async fn what_has_no_room_of_its_own_is_forgotten_in_batches() {
     }
     let before = EventId::first_at(day(2));
 
-    assert!(history::forget(database.conn(), before, 4).await.unwrap());
+    let deleted = history::forget_deliveries(database.conn(), webhook_id(1), before, 4).await.unwrap();
     let after_one = database.count(&ids).await;
-    while history::forget(database.conn(), before, 4).await.unwrap() {}
+    database.forget(before, 4).await;
 
-    assert_eq!(after_one, (9, 5, 5));
+    assert_eq!((deleted, after_one), (4, (9, 5, 5)));
     assert_eq!(database.count(&ids).await, (0, 0, 0));
 }
 
@@ -112,8 +126,9 @@ async fn what_has_no_room_of_its_own_is_forgotten_in_batches() {
 async fn room_is_made_once() {
     let mut database = Database::open().await;
 
-    while history::open_day(database.conn(), day(1), 2).await.unwrap() {}
-    while history::open_day(database.conn(), day(2), 2).await.unwrap() {}
+    database.open_days(day(1), 2).await;
+    database.open_days(day(2), 2).await;
+    assert_eq!(history::missing_days(database.conn(), day(2), 2).await.unwrap(), []);
 
     database.told(event_of(day(4), 1)).await;
     assert_eq!(events::by_ids(database.conn(), &[event_of(day(4), 1)]).await.unwrap().len(), 1);
@@ -143,7 +158,7 @@ async fn a_deleted_webhook_is_forgotten_once_its_log_is() {
 
     let with_log = webhooks::forget(database.conn(), day(9), 9).await.unwrap();
     while history::drop_day(database.conn(), day(9)).await.unwrap() {}
-    while history::forget(database.conn(), EventId::first_at(day(9)), 500).await.unwrap() {}
+    database.forget(EventId::first_at(day(9)), 500).await;
     let too_soon = webhooks::forget(database.conn(), day(1), 9).await.unwrap();
     let in_time = webhooks::forget(database.conn(), day(9), 9).await.unwrap();
 
