@@ -244,7 +244,7 @@ async fn a_server_with_the_master_key_of_another_database_does_not_start() {
     for installation in [&installation, &other] {
         installation.serve().await.kill();
     }
-    replace(&installation.master_key_file(), &other.master_key_file());
+    replace(installation.master_key_file(), other.master_key_file());
 
     let ended = installation.spawn().ended().await;
 

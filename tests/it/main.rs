@@ -6,6 +6,7 @@ mod api;
 mod crash;
 mod delivery;
 mod keys;
+mod nodes;
 mod readme;
 mod retention;
 mod store;

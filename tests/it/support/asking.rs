@@ -27,6 +27,17 @@ impl Service {
         made_key(&send(with_json(request, &wish.to_string())).await)
     }
 
+    /// How many of a webhook's deliveries have this status.
+    pub async fn deliveries(&self, webhook: &str, status: &str) -> usize {
+        let first = format!("/v1/webhooks/{webhook}/deliveries?limit=100&status={status}");
+        let (mut page, mut count) = (self.get(&first).await.json(), 0);
+        loop {
+            count += page["data"].as_array().unwrap().len();
+            let Some(cursor) = page["pagination"]["next_cursor"].as_str() else { return count };
+            page = self.get(&format!("{first}&cursor={cursor}")).await.json();
+        }
+    }
+
     /// A request with this key, whose route is a method and a path.
     pub fn request_with(&self, key: &str, route: &str) -> RequestBuilder {
         let (method, path) = route.split_once(' ').unwrap();

@@ -26,8 +26,9 @@ pub fn fresh_sqlite(folder: &Path) -> String {
     format!("sqlite://{}", folder.join("signet.db").display())
 }
 
-/// The same on PostgreSQL, a schema of its own, which takes a tenth of the time of a database of its own.
-fn fresh_postgres() -> String {
+/// The same on PostgreSQL, whatever the tests run on: a schema of its own, which takes a tenth of the time of a database
+/// of its own.
+pub fn fresh_postgres() -> String {
     let url = postgres();
     let id: [u8; 16] = Clock::system().id();
     let schema = format!("test_{:032x}", u128::from_be_bytes(id));

@@ -19,6 +19,7 @@ use super::{ADMIN_KEY, Answer, database, send, until, with_json};
 pub struct Installation {
     folder: TempDir,
     database_url: String,
+    master_key_file: PathBuf,
     port: u16,
     client: Client,
 }
@@ -48,20 +49,27 @@ impl Installation {
         Self::on(database::fresh_sqlite)
     }
 
+    /// The same on PostgreSQL, whatever the tests run on.
+    pub fn on_postgres() -> Self {
+        Self::on(|_| database::fresh_postgres())
+    }
+
     fn on(fresh: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url = fresh(folder.path());
+        let master_key_file = folder.path().join("master.key");
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { folder, database_url, port: port_for_children(), client }
+        Self { folder, database_url, master_key_file, port: port_for_children(), client }
     }
 
-    /// Another installation that is told to use the database of this one.
+    /// Another node, which is told to use the database and the master key of this one.
     pub fn beside(&self) -> Self {
-        Self { database_url: self.database_url.clone(), ..Self::new() }
+        let master_key_file = self.master_key_file.clone();
+        Self { master_key_file, ..Self::on(|_| self.database_url.clone()) }
     }
 
-    pub fn master_key_file(&self) -> PathBuf {
-        self.folder.path().join("master.key")
+    pub fn master_key_file(&self) -> &Path {
+        &self.master_key_file
     }
 
     pub fn url(&self) -> String {
@@ -81,7 +89,7 @@ impl Installation {
             .current_dir(self.folder.path())
             .env("SIGNET_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("SIGNET_DATABASE_URL", &self.database_url)
-            .env("SIGNET_MASTER_KEY_FILE", self.master_key_file())
+            .env("SIGNET_MASTER_KEY_FILE", &self.master_key_file)
             .env("SIGNET_ADMIN_KEY", ADMIN_KEY)
             .env("SIGNET_EGRESS_ALLOW", "127.0.0.0/8")
             .env("SIGNET_ALLOW_HTTP", "true")

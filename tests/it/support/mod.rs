@@ -5,7 +5,11 @@ pub mod database;
 pub mod installation;
 pub mod ledger;
 mod receiver;
+pub mod road;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -15,6 +19,7 @@ use signet::config::{self, Flags};
 use signet::domain::time::Timestamp;
 use signet::engine::clock::Clock;
 use tempfile::TempDir;
+use tokio::task::{JoinSet, LocalSet};
 
 pub use receiver::{Received, Receiver};
 
@@ -28,9 +33,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Service {
     server: Server,
     client: Client,
-    database_url: String,
-    _folder: TempDir,
+    variables: Variables,
+    folder: Arc<TempDir>,
 }
+
+/// An environment, name by name.
+type Variables = Vec<(String, String)>;
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -59,26 +67,42 @@ impl Service {
 
     /// The same, with more in its environment.
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let database_url = database::fresh(folder.path());
-        let mut variables = vec![
-            ("SIGNET_LISTEN", "127.0.0.1:0".to_owned()),
-            ("SIGNET_DATABASE_URL", database_url.clone()),
-            ("SIGNET_MASTER_KEY_FILE", path("master.key")),
-            ("SIGNET_ADMIN_KEY", ADMIN_KEY.to_owned()),
-            ("SIGNET_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
-            ("SIGNET_ALLOW_HTTP", "true".to_owned()),
-        ];
-        for (name, value) in environment {
-            variables.retain(|(known, _)| known != name);
-            variables.push((name, (*value).to_owned()));
+        let (folder, variables) = environment_of_a_test(database::fresh, environment);
+        Self::start_in(folder, variables).await
+    }
+
+    /// Another node on the database of this one, under the same public URL and the same master key.
+    pub async fn beside(&self) -> Self {
+        self.beside_with(&[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn beside_with(&self, environment: &[(&str, &str)]) -> Self {
+        let mut variables = self.variables.clone();
+        set(&mut variables, &[("SIGNET_PUBLIC_URL", self.url())]);
+        set(&mut variables, environment);
+        Self::start_in(self.folder.clone(), variables).await
+    }
+
+    /// Several nodes that start at the same time on one empty database, which is PostgreSQL.
+    pub async fn start_together(count: usize, environment: &[(&str, &str)]) -> Vec<Self> {
+        let (folder, variables) = environment_of_a_test(|_| database::fresh_postgres(), environment);
+        let (local, mut starting) = (LocalSet::new(), JoinSet::new());
+        for _ in 0..count {
+            starting.spawn_local_on(Self::start_in(folder.clone(), variables.clone()), &local);
         }
+        local.run_until(starting.join_all()).await
+    }
+
+    async fn start_in(folder: Arc<TempDir>, variables: Variables) -> Self {
+        // Nodes that threw the same dice would give the same ids.
+        static SEEDS: AtomicU64 = AtomicU64::new(1);
         let of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         let config = config::parse(&Flags::new(), of, "signet.toml", "").unwrap();
         let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
-        let server = Server::start(&config, Clock::simulated(noon, 1)).await.unwrap();
-        Self { server, client: Client::builder().no_proxy().build().unwrap(), database_url, _folder: folder }
+        let clock = Clock::simulated(noon, SEEDS.fetch_add(1, Ordering::SeqCst));
+        let server = Server::start(&config, clock).await.unwrap();
+        Self { server, client: Client::builder().no_proxy().build().unwrap(), variables, folder }
     }
 
     pub fn url(&self) -> &str {
@@ -154,11 +178,40 @@ impl Service {
 
     /// Every byte that the database holds.
     pub async fn database_bytes(&self) -> Vec<u8> {
-        database::bytes(&self.database_url).await
+        let (_, url) = self.variables.iter().find(|(name, _)| name == "SIGNET_DATABASE_URL").unwrap();
+        database::bytes(url).await
     }
 
     pub async fn stop(self) {
         self.server.stop().await;
+    }
+}
+
+/// What a test's servers are told, and the folder where they keep their files.
+fn environment_of_a_test(
+    fresh: impl FnOnce(&Path) -> String,
+    environment: &[(&str, &str)],
+) -> (Arc<TempDir>, Variables) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut variables = Variables::new();
+    let usual = [
+        ("SIGNET_LISTEN", "127.0.0.1:0"),
+        ("SIGNET_DATABASE_URL", &fresh(folder.path())),
+        ("SIGNET_MASTER_KEY_FILE", &folder.path().join("master.key").display().to_string()),
+        ("SIGNET_ADMIN_KEY", ADMIN_KEY),
+        ("SIGNET_EGRESS_ALLOW", "127.0.0.0/8"),
+        ("SIGNET_ALLOW_HTTP", "true"),
+    ];
+    set(&mut variables, &usual);
+    set(&mut variables, environment);
+    (Arc::new(folder), variables)
+}
+
+/// Sets variables, instead of what they were before.
+fn set(variables: &mut Variables, environment: &[(&str, &str)]) {
+    for (name, value) in environment {
+        variables.retain(|(known, _)| known != name);
+        variables.push(((*name).to_owned(), (*value).to_owned()));
     }
 }
 

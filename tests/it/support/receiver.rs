@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::until;
 
@@ -65,6 +66,7 @@ struct Shop {
     status: AtomicU16,
     retry_after_seconds: AtomicU64,
     answers_after_ms: AtomicU64,
+    is_holding: watch::Sender<bool>,
 }
 
 /// A receiver on a port of its own, for as long as its test runs.
@@ -102,6 +104,16 @@ impl Receiver {
         self.shop.answers_after_ms.store(u64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Answers nobody from now on, until it lets go.
+    pub fn holding(&self) {
+        self.shop.is_holding.send_replace(true);
+    }
+
+    /// Answers, and all that it has held back too.
+    pub fn letting_go(&self) {
+        self.shop.is_holding.send_replace(false);
+    }
+
     pub fn received(&self) -> Vec<Received> {
         self.shop.received.lock().unwrap().clone()
     }
@@ -118,6 +130,8 @@ async fn receive(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes)
     if wait > 0 {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
+    // An error would mean that the receiver is gone, and this is the receiver.
+    let _ = shop.is_holding.subscribe().wait_for(|is_holding| !is_holding).await;
     let status = StatusCode::from_u16(shop.status.load(Ordering::SeqCst)).unwrap();
     match shop.retry_after_seconds.load(Ordering::SeqCst) {
         0 => (status, "as told").into_response(),
