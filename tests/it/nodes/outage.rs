@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::RETRY_IS_DUE;
 use crate::support::road::Road;
@@ -70,4 +71,26 @@ async fn a_node_goes_on_when_its_database_stands_still_and_moves_again() {
 #[tokio::test]
 async fn a_node_goes_on_when_its_connections_are_lost_without_a_word() {
     check_survives(Road::block, Road::open_to_newcomers).await;
+}
+
+#[tokio::test]
+async fn a_node_that_lost_every_connection_in_the_middle_of_a_question_makes_others() {
+    let road = Road::to(&database::fresh_postgres()).await;
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", road.url())]).await;
+    let ask_from_all_sides = async || {
+        let mut asking = JoinSet::new();
+        for _ in 0..64 {
+            asking.spawn(send(service.request(Method::GET, "/v1/webhooks")));
+        }
+        asking.join_all().await
+    };
+    assert!(ask_from_all_sides().await.iter().all(|answer| answer.status == 200));
+
+    road.block();
+    let refused = ask_from_all_sides().await;
+    road.open_to_newcomers();
+
+    assert!(refused.iter().all(|answer| (answer.status, answer.header("retry-after")) == (503, "1")));
+    let accepted = async || (publish(&service).await.status == 202).then_some(());
+    within(ACCEPTED_AGAIN_WITHIN, accepted).await.expect("events are accepted again in time");
 }
