@@ -7,6 +7,7 @@ mod history;
 mod keys;
 mod plans;
 mod queue;
+mod twins;
 mod webhooks;
 
 use signet::domain::event::Event;
