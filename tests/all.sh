@@ -37,14 +37,13 @@ cargo clippy --locked --all-targets -- -D warnings
 
 say 'rust, on SQLite'
 cargo build --locked
-run_tests() {
-  if command -v cargo-nextest >/dev/null; then cargo nextest run --locked "$@"; else cargo test --locked "$@"; fi
-}
-export -f run_tests
-tests/postgres.sh bash -c 'run_tests --lib --bins --tests'
+run=(cargo test)
+if command -v cargo-nextest >/dev/null; then run=(cargo nextest run); fi
+# Some tests are about PostgreSQL whatever the others run on.
+tests/postgres.sh "${run[@]}" --locked --lib --bins --tests
 
 say 'rust, on PostgreSQL'
-SIGNET_TEST_DATABASE=postgres tests/postgres.sh bash -c 'run_tests --test it'
+SIGNET_TEST_DATABASE=postgres tests/postgres.sh "${run[@]}" --locked --test it
 
 say 'load, briefly: that everything accepted is delivered, not how fast'
 cargo test --locked --bench load -- --seconds 1 --database both closed open
