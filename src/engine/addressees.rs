@@ -27,6 +27,8 @@ pub(super) struct Addressee {
     pub(super) tenant_id: TenantId,
     pub(super) url: WebhookUrl,
     pub(super) audience: String,
+    /// Whether other webhooks may have the same one: it was chosen, and is not the URL.
+    pub(super) shares_audience: bool,
     /// False once the webhook was disabled or deleted: what is still queued for it ends.
     pub(super) is_listening: bool,
     /// The shared secret; an error when its record does not open.
@@ -87,6 +89,7 @@ impl Engine {
             webhook_id: webhook.id,
             tenant_id: webhook.tenant_id,
             audience: webhook.effective_audience(),
+            shares_audience: webhook.audience.is_some(),
             is_listening: webhook.state.is_enabled() && !loaded.is_deleted,
             url: webhook.url,
             secret,

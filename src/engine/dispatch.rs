@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::addressees::Addressee;
+use super::bodies::Shared;
 use super::job;
 use super::lanes::{Answered, Grant, load_of};
 use super::settle::Verdict;
@@ -242,6 +243,15 @@ impl Engine {
             signer: &signer,
             secret: addressee.secret.as_ref().map_err(Clone::clone)?,
         };
-        wire::write(event, &envelope, attempt, now)
+        let write = || wire::body(event, &envelope, now);
+        let body = match addressee.shares_audience {
+            true => {
+                let audience = addressee.audience.clone();
+                let (kid, second) = (signer.kid().clone(), now.as_seconds());
+                self.bodies.get_or(Shared { event_id: event.id, audience, attempt, kid, second }, write)?
+            }
+            false => write()?,
+        };
+        Ok(wire::seal(event.id, body, &envelope, attempt, now))
     }
 }

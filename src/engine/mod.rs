@@ -12,6 +12,7 @@
 
 pub mod access;
 mod addressees;
+mod bodies;
 pub mod clock;
 pub mod deliveries;
 pub mod dispatch;
@@ -45,6 +46,7 @@ use crate::store::{Store, StoreError};
 
 use access::KnownCallers;
 use addressees::Addressees;
+use bodies::Bodies;
 use clock::Clock;
 use ingest::Intake;
 use keys::KeyBook;
@@ -78,6 +80,7 @@ pub struct Engine {
     keys: KeyBook,
     callers: KnownCallers,
     addressees: Addressees,
+    bodies: Bodies,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
     lanes: Mutex<Lanes>,
@@ -128,6 +131,7 @@ impl Engine {
             keys: KeyBook::default(),
             callers: KnownCallers::default(),
             addressees: Addressees::default(),
+            bodies: Bodies::default(),
             intake,
             verdicts,
             lanes: Mutex::new(Lanes::default()),

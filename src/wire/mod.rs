@@ -9,6 +9,7 @@ pub mod token;
 use bytes::Bytes;
 
 use crate::domain::event::Event;
+use crate::domain::id::EventId;
 use crate::domain::key_ring::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenTtl, Validity};
@@ -34,12 +35,14 @@ pub struct Letter {
     pub kid: Kid,
 }
 
-/// Writes one attempt of a delivery. Every attempt is signed afresh, so a retry hours later carries a token that lives.
-pub fn write(event: &Event, envelope: &Envelope<'_>, attempt: u32, now: Timestamp) -> Result<Letter, SigningError> {
-    let validity = Validity::starting(now, envelope.ttl);
-    let id = event.id.to_string();
-    let body = token::body(event, &id, envelope, validity)?;
-    let [id, timestamp, signature] = standard::headers(id, now, &body, envelope.secret);
+/// Writes the body of one attempt. Every attempt is signed afresh, so a retry hours later carries a token that lives.
+pub fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Result<Bytes, SigningError> {
+    token::body(event, &event.id.to_string(), envelope, Validity::starting(now, envelope.ttl))
+}
+
+/// Puts a body into its envelope.
+pub fn seal(event_id: EventId, body: Bytes, envelope: &Envelope<'_>, attempt: u32, now: Timestamp) -> Letter {
+    let [id, timestamp, signature] = standard::headers(event_id.to_string(), now, &body, envelope.secret);
     let headers = [id, timestamp, signature, ("webhook-attempt", attempt.to_string())];
-    Ok(Letter { headers, body, kid: envelope.signer.kid().clone() })
+    Letter { headers, body, kid: envelope.signer.kid().clone() }
 }
