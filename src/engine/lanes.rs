@@ -21,15 +21,15 @@ const WIDTH_START: u32 = 16;
 /// Lanes without work that are remembered for their width, about sixty bytes each.
 const QUIET_MAX: usize = 50_000;
 /// All deliveries under way on this node, in loads: it bounds memory together with [`LOAD_BYTES`].
-const LOADS_MAX: u32 = 2_048;
+const LOADS_MAX: u32 = 4_096;
 /// Of which narrow lanes may use this many.
 const LOADS_NARROW_MAX: u32 = LOADS_MAX / 2;
 /// A payload of up to this many bytes is one load; larger ones are several.
-const LOAD_BYTES: usize = 32 * 1024;
+const LOAD_BYTES: usize = 16 * 1024;
 /// What one lane may claim in its turn when many have work.
-const TURN_MIN: u32 = 16;
+const TURN_MIN: u32 = 64;
 /// What is claimed in one transaction.
-const GRANTS_MAX: u32 = 128;
+const GRANTS_MAX: u32 = 512;
 
 /// Leave to claim and send up to `limit` due deliveries of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

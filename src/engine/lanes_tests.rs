@@ -50,13 +50,13 @@ fn receivers_that_hold_on_to_their_deliveries_leave_half_of_the_room_to_others()
 
     let admitted = (0..500).filter(|_| lanes.admit(webhook(255), 1)).count();
 
-    assert_eq!((lanes.narrow, admitted), (1_024, 256));
+    assert_eq!((lanes.narrow, admitted), (2_048, 256));
 }
 
 #[test]
 fn lanes_with_due_work_take_turns() {
     let mut lanes = Lanes::default();
-    for number in 0..10 {
+    for number in 0..40 {
         lanes.note_due(webhook(number), NOW);
     }
 
@@ -66,12 +66,12 @@ fn lanes_with_due_work_take_turns() {
     }
     let second = lanes.take(NOW);
 
-    // Eight turns of sixteen fill a transaction; the two that had to wait come first in the next.
+    // Thirty-two turns of sixteen fill a transaction; those that had to wait come first in the next.
     assert_eq!(
         first.iter().map(|grant| (grant.webhook_id, grant.limit)).collect::<Vec<_>>(),
-        (0..8).map(|number| (webhook(number), 16)).collect::<Vec<_>>()
+        (0..32).map(|number| (webhook(number), 16)).collect::<Vec<_>>()
     );
-    assert_eq!(second[..2].iter().map(|grant| grant.webhook_id).collect::<Vec<_>>(), [webhook(8), webhook(9)]);
+    assert_eq!(second[..2].iter().map(|grant| grant.webhook_id).collect::<Vec<_>>(), [webhook(32), webhook(33)]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_lane_that_is_alone_takes_all_that_it_may() {
     let mut lanes = knowing(1);
     lanes.note_due(webhook(1), NOW);
 
-    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 128 }]);
+    assert_eq!(lanes.take(NOW), [Grant { webhook_id: webhook(1), limit: 256 }]);
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn large_payloads_take_more_of_the_room() {
 
     let admitted: usize = (0..=255).map(|number| (0..64).filter(|_| lanes.admit(webhook(number), load)).count()).sum();
 
-    assert_eq!(load, 9);
-    assert_eq!(admitted, 1_024 / 9, "half of the room, because nothing is known of these receivers");
+    assert_eq!(load, 17);
+    assert_eq!(admitted, 2_048 / 17, "half of the room, because nothing is known of these receivers");
 }
 
 proptest! {
