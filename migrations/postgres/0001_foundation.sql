@@ -1,6 +1,9 @@
 -- Ids are sixteen bytes, instants are microseconds since 1970, states are words guarded by checks. Nulls mean "not yet".
 -- Twin of the SQLite file of the same name: the same tables and columns in the same order. Words that are compared are
 -- collated "C", because nobody sorts them for people.
+--
+-- Where a table has several indexes, its primary key is made last: of two that seem to cost the same, as all do on a table
+-- that was empty when it was counted, PostgreSQL takes the younger one, and that must be the one that finds a single row.
 
 -- What the whole installation agrees on: one row per name.
 create table settings (
@@ -59,7 +62,7 @@ create table signing_keys (
 create unique index signing_keys_active on signing_keys (tenant_id, algorithm) where state = 'active';
 
 create table webhooks (
-    id bytea not null primary key check (length(id) = 16),
+    id bytea not null check (length(id) = 16),
     tenant_id bytea not null references tenants (id),
     url text not null,
     -- What it was subscribed to, in the order of the request, joined by spaces; `subscriptions` is the index of it.
@@ -79,6 +82,7 @@ create table webhooks (
 );
 
 create index webhooks_of_tenant on webhooks (tenant_id, id);
+alter table webhooks add primary key (id);
 
 create table subscriptions (
     tenant_id bytea not null,
@@ -93,7 +97,7 @@ create index subscriptions_of_webhook on subscriptions (webhook_id);
 -- History is cut by the days of its events, whose ids begin with their instant, so that a day that is to be forgotten is
 -- dropped whole and leaves no holes. What belongs to no day that was foreseen lies in the rest.
 create table events (
-    id bytea not null primary key check (length(id) = 16),
+    id bytea not null check (length(id) = 16),
     tenant_id bytea not null,
     type text not null,
     -- One JSON value, byte for byte as it came.
@@ -106,6 +110,7 @@ create table events (
 create table events_rest partition of events default;
 
 create index events_of_tenant on events (tenant_id, id);
+alter table events add primary key (id);
 
 -- Only what is still to be delivered. Settling deletes the row and writes history.
 create table queue (
@@ -118,11 +123,11 @@ create table queue (
     -- How often it was tried and the outcome written down. A claim whose holder died counts for nothing.
     attempts bigint not null,
     -- Who holds the claim; null when nobody does.
-    node_id bytea,
-    primary key (webhook_id, event_id)
+    node_id bytea
 );
 
 create index queue_due on queue (webhook_id, due_at);
+alter table queue add primary key (webhook_id, event_id);
 
 -- Rows come and go within seconds: what they leave behind is swept at once, and not only after a share of the table.
 alter table queue set (

@@ -93,6 +93,8 @@ async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Resu
     let outcomes = deliveries::attempt_rows(&attempts);
     let fences = settled.iter().map(|one| i64::from(one.fence));
     let set = deliveries::rows(&ended).ints(fences).beside(outcomes);
+    // The number of the claim is asked twice. Who waited for another transaction is shown the row as that one left it, and
+    // not every release of PostgreSQL then asks about the place again.
     let remove = "with removed as (
              delete from queue
              using (
@@ -109,6 +111,7 @@ async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Resu
                  ) held
              ) settled
              where queue.ctid = settled.place
+               and queue.claims = settled.column6
              returning column1, column2, column3, column4, column5, column6,
                  column9, column10, column11, column12, column13, column14, column15
          ),

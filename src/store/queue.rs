@@ -134,7 +134,9 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
              from lane
              where lane.webhook_id is not null
          )
-         select lane.webhook_id, (select min(q.due_at) from queue q where q.webhook_id = lane.webhook_id) as due_at
+         select lane.webhook_id, (
+                select q.due_at from queue q where q.webhook_id = lane.webhook_id order by q.due_at limit 1
+             ) as due_at
          from lane
          where lane.webhook_id is not null",
     )
@@ -166,7 +168,7 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
                  returning webhook_id, event_id, claims",
             postgres: "delete from queue
                  using (
-                     select held.place
+                     select column3, held.place
                      from {rows}
                      cross join lateral (
                          select q.ctid as place
@@ -178,6 +180,7 @@ pub async fn remove(conn: &mut Conn, claims: &[(DeliveryKey, u32)]) -> Result<Ha
                      ) held
                  ) settled
                  where queue.ctid = settled.place
+                   and queue.claims = settled.column3
                  returning queue.webhook_id, queue.event_id, queue.claims",
         },
     );
@@ -208,7 +211,7 @@ pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<HashSe
         postgres: "update queue
              set attempts = later.column4, due_at = later.column5, node_id = null
              from (
-                 select column4, column5, held.place
+                 select column3, column4, column5, held.place
                  from {rows}
                  cross join lateral (
                      select q.ctid as place
@@ -220,6 +223,7 @@ pub async fn postpone(conn: &mut Conn, postponed: &[Postponed]) -> Result<HashSe
                  ) held
              ) later
              where queue.ctid = later.place
+               and queue.claims = later.column3
              returning queue.webhook_id, queue.event_id",
     };
     let held = rows.fetch_all(conn, words);

@@ -7,6 +7,7 @@ mod history;
 mod keys;
 mod plans;
 mod queue;
+mod races;
 mod twins;
 mod webhooks;
 
