@@ -25,8 +25,15 @@ pub struct Clock {
 }
 
 enum Hands {
-    System,
-    Simulated(watch::Sender<Timestamp>),
+    System { started: Instant },
+    Simulated(watch::Sender<Dial>),
+}
+
+/// What a simulated clock shows.
+#[derive(Clone, Copy)]
+struct Dial {
+    now: Timestamp,
+    monotonic: Duration,
 }
 
 struct Dice {
@@ -39,40 +46,68 @@ impl Clock {
     /// The clock of the machine.
     #[expect(clippy::disallowed_methods, reason = "this is the one home of randomness")]
     pub fn system() -> Self {
-        Self { hands: Hands::System, dice: Mutex::new(Dice { rng: StdRng::from_rng(&mut rand::rng()), last_id: 0 }) }
+        let started = Instant::now();
+        Self {
+            hands: Hands::System { started },
+            dice: Mutex::new(Dice { rng: StdRng::from_rng(&mut rand::rng()), last_id: 0 }),
+        }
     }
 
     /// A clock that stands at `start`, with dice thrown from `seed`.
     pub fn simulated(start: Timestamp, seed: u64) -> Self {
         let dice = Dice { rng: StdRng::seed_from_u64(seed), last_id: 0 };
-        Self { hands: Hands::Simulated(watch::Sender::new(start)), dice: Mutex::new(dice) }
+        Self {
+            hands: Hands::Simulated(watch::Sender::new(Dial { now: start, monotonic: Duration::ZERO })),
+            dice: Mutex::new(dice),
+        }
     }
 
     /// Moves the hands of a simulated clock; the machine's clock moves by itself.
     pub fn advance(&self, span: Duration) {
         if let Hands::Simulated(hands) = &self.hands {
-            hands.send_modify(|now| *now = now.plus(span));
+            hands.send_modify(|dial| *dial = Dial { now: dial.now.plus(span), monotonic: dial.monotonic + span });
+        }
+    }
+
+    /// Sets a simulated clock to another instant, as when somebody corrects the time of a machine: no time passes by it.
+    pub fn set(&self, now: Timestamp) {
+        if let Hands::Simulated(hands) = &self.hands {
+            hands.send_modify(|dial| dial.now = now);
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one home of the time of day")]
     pub fn now(&self) -> Timestamp {
         match &self.hands {
-            Hands::System => {
+            Hands::System { .. } => {
                 let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
             }
-            Hands::Simulated(hands) => *hands.borrow(),
+            Hands::Simulated(hands) => hands.borrow().now,
         }
+    }
+
+    /// What has passed since this clock was made, by hands that nobody can set.
+    pub fn monotonic(&self) -> Duration {
+        match &self.hands {
+            Hands::System { started } => started.elapsed(),
+            Hands::Simulated(hands) => hands.borrow().monotonic,
+        }
+    }
+
+    /// How far it is from what another machine's clock says. A simulated clock agrees with nobody's, and is not compared.
+    pub fn offset(&self, other: Timestamp) -> Option<Duration> {
+        let now = self.now();
+        matches!(self.hands, Hands::System { .. }).then(|| now.since(other).max(other.since(now)))
     }
 
     /// Waits for an instant.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.hands {
-            Hands::System => tokio::time::sleep(at.since(self.now())).await,
+            Hands::System { .. } => tokio::time::sleep(at.since(self.now())).await,
             Hands::Simulated(hands) => {
                 // An error would mean that the clock is gone, and this is the clock.
-                let _ = hands.subscribe().wait_for(|now| *now >= at).await;
+                let _ = hands.subscribe().wait_for(|dial| dial.now >= at).await;
             }
         }
     }
