@@ -15,7 +15,9 @@ use crate::engine::access::CreateKeyError;
 use crate::engine::deliveries::RetryError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::KeysError;
+use crate::engine::revoke::RevokeError;
 use crate::engine::rotate::RotateError;
+use crate::engine::tenants::TenantError;
 use crate::engine::webhooks::WebhookError;
 use crate::store::StoreError;
 
@@ -268,11 +270,31 @@ impl From<RotateError> for Problem {
         match error {
             RotateError::CannotRotate(CannotRotate::NoStandby) => Self::conflict("no_standby", error.to_string()),
             RotateError::CannotRotate(CannotRotate::TooSoon { .. }) => Self::conflict("too_soon", error.to_string()),
-            RotateError::CannotRevoke(CannotRevoke::Unknown) => Self::not_found("key"),
-            RotateError::CannotRevoke(CannotRevoke::NotPublished(_)) => {
-                Self::conflict("not_published", error.to_string())
+            RotateError::CannotRotate(CannotRotate::NotEverywhere) => {
+                Self::conflict("not_everywhere", error.to_string())
             }
             RotateError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::CannotRevoke(CannotRevoke::Unknown) => Self::not_found("key"),
+            RevokeError::CannotRevoke(CannotRevoke::NotPublished(_)) => {
+                Self::conflict("not_published", error.to_string())
+            }
+            RevokeError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<TenantError> for Problem {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::CannotCutOver(error) => Self::invalid_one("/cut_over", error.to_string()),
+            TenantError::Keys(error) => error.into(),
         }
     }
 }

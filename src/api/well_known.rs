@@ -1,6 +1,8 @@
 //! What receivers read to verify tokens: the JWK Set and the discovery document of each tenant. From memory, for
 //! everybody, as often as they like.
 
+use std::collections::HashSet;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{
@@ -17,7 +19,7 @@ use super::Api;
 use super::page::Path;
 use super::problem::Problem;
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{JWKS_MAX_AGE, JWKS_STALE_WHILE_REVALIDATE};
+use crate::domain::key_ring::Profile;
 use crate::engine::keys::TenantKeys;
 
 /// How long a cache may serve the set while we do not answer at all.
@@ -32,7 +34,7 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 async fn default_jwks(State(engine): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
-    let keys = engine.default_keys().ok_or_else(Problem::unavailable)?;
+    let keys = engine.published(engine.default_keys()).ok_or_else(Problem::unavailable)?;
     Ok(jwks(&keys, &headers))
 }
 
@@ -41,7 +43,8 @@ async fn tenant_jwks(
     Path(tenant_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    Ok(jwks(&*named(&engine, &tenant_id)?, &headers))
+    let keys = engine.published(Some(named(&engine, &tenant_id)?)).ok_or_else(Problem::unavailable)?;
+    Ok(jwks(&keys, &headers))
 }
 
 async fn default_discovery(State(engine): State<Api>) -> Result<Response, Problem> {
@@ -66,7 +69,7 @@ fn jwks(keys: &TenantKeys, headers: &HeaderMap) -> Response {
     } else {
         publicly(jwks.body.clone(), media_type)
     };
-    open_to_all(response.headers_mut());
+    open_to_all(response.headers_mut(), keys.policy.profile());
     if let Ok(etag) = HeaderValue::from_str(&jwks.etag) {
         response.headers_mut().insert(ETAG, etag);
     }
@@ -77,21 +80,25 @@ fn jwks(keys: &TenantKeys, headers: &HeaderMap) -> Response {
 struct Discovery<'a> {
     issuer: &'a str,
     jwks_uri: String,
-    id_token_signing_alg_values_supported: [&'a str; 1],
+    /// What is published, the algorithm in use first: receivers that configure themselves are ready for a cut-over.
+    id_token_signing_alg_values_supported: Vec<&'a str>,
     subject_types_supported: [&'a str; 1],
     response_types_supported: [&'a str; 1],
 }
 
 fn discovery(keys: &TenantKeys) -> Response {
+    let mut algorithms: Vec<&str> = keys.ring.published().iter().map(|key| key.algorithm.as_str()).collect();
+    let mut seen = HashSet::new();
+    algorithms.retain(|algorithm| seen.insert(*algorithm));
     let document = Discovery {
         issuer: &keys.issuer,
         jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer),
-        id_token_signing_alg_values_supported: [keys.tenant.algorithm.as_str()],
+        id_token_signing_alg_values_supported: algorithms,
         subject_types_supported: ["public"],
         response_types_supported: ["id_token"],
     };
     let mut response = publicly(Bytes::from(serde_json::to_vec(&document).unwrap_or_default()), "application/json");
-    open_to_all(response.headers_mut());
+    open_to_all(response.headers_mut(), keys.policy.profile());
     response
 }
 
@@ -110,11 +117,16 @@ fn publicly(body: Bytes, media_type: &'static str) -> Response {
 }
 
 /// Browsers may read it from anywhere, caches may keep it.
-fn open_to_all(headers: &mut HeaderMap) {
+fn open_to_all(headers: &mut HeaderMap, profile: Profile) {
+    let (max_age, revalidate) = (profile.jwks_max_age(), profile.jwks_stale_while_revalidate());
+    let stale_if_error = match profile {
+        Profile::Standard => STALE_IF_ERROR_SECONDS,
+        Profile::Development => 0,
+    };
     let cache = format!(
-        "public, max-age={}, stale-while-revalidate={}, stale-if-error={STALE_IF_ERROR_SECONDS}",
-        JWKS_MAX_AGE.as_secs(),
-        JWKS_STALE_WHILE_REVALIDATE.as_secs(),
+        "public, max-age={}, stale-while-revalidate={}, stale-if-error={stale_if_error}",
+        max_age.as_secs(),
+        revalidate.as_secs(),
     );
     if let Ok(cache) = HeaderValue::from_str(&cache) {
         headers.insert(CACHE_CONTROL, cache);

@@ -129,6 +129,7 @@ async fn demo(config: Config) -> Result<()> {
         database_url: format!("sqlite://{}", folder.path().join("signet.db").display()),
         public_url: None,
         master_key_file: folder.path().join("master.key"),
+        revocations_file: folder.path().join("revoked-keys"),
         master_key: None,
         admin_key: Some(Secret::new(api_key.clone())),
         egress_allow: vec!["127.0.0.0/8".parse()?],

@@ -15,6 +15,7 @@ use crate::egress::{AddressPolicy, Egress};
 use crate::engine::clock::Clock;
 use crate::engine::{Engine, Inboxes, Parts, Terms};
 use crate::signing::{MasterKey, MasterKeyError, Purpose, digest};
+use crate::store::revocations::Revocations;
 use crate::store::{self, Store, settings, signing_keys};
 
 /// What the check record says when it was opened with the right key.
@@ -54,8 +55,9 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
         admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
     };
     let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;
-    let (engine, inboxes) =
-        Engine::new(Parts { store, clock, master_key, egress, sender_threads: sender_threads(), terms });
+    let revocations = Revocations::open(&config.revocations_file)?;
+    let parts = Parts { store, clock, master_key, revocations, egress, sender_threads: sender_threads(), terms };
+    let (engine, inboxes) = Engine::new(parts);
     Ok(Opened { engine, inboxes, made_master_key })
 }
 

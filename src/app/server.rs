@@ -76,6 +76,10 @@ impl Server {
         engine.refresh_keys().await?;
         engine.ensure_default_tenant().await?;
         engine.step_all_rings().await?;
+        if engine.store.is_shared() {
+            // The others wait for this node's word that it serves their keys.
+            engine.join().await?;
+        }
         let made_api_key = if config.admin_key.is_some() { None } else { first_api_key(&engine).await? };
         let jobs = Jobs::start(&engine, opened.inboxes, listener)?;
         Ok(Self { engine, url, jobs, made_master_key: opened.made_master_key, made_api_key, _lock: lock })

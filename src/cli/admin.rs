@@ -89,15 +89,19 @@ pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -
     };
     match action {
         KeysAction::List => list_keys(engine, tenant_id),
-        KeysAction::Plan => plan(engine, tenant_id),
+        KeysAction::Plan => plan(engine, tenant_id).await,
         KeysAction::Rotate { force } => {
             let kid = engine.rotate(tenant_id, if force { Haste::Forced } else { Haste::WhenSafe }).await?;
             say!("{kid} signs from now on; a running server follows within seconds");
             Ok(())
         }
         KeysAction::Revoke { kid, reason } => {
-            engine.revoke_key(tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
+            let revoked = engine.revoke_key(tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
             say!("{kid} is revoked and no longer published; a running server follows within seconds");
+            if let Some(successor) = &revoked.successor {
+                say!("{successor} signs in its stead");
+            }
+            say!("{} webhooks are told by an event signed with the present key", revoked.told);
             Ok(())
         }
     }
@@ -119,9 +123,9 @@ fn list_keys(engine: &Engine, tenant_id: TenantId) -> Result<()> {
     Ok(())
 }
 
-fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
+async fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
     let keys = engine.keys_of(tenant_id).context("there is no such tenant")?;
-    let entries = keys.ring.plan(&engine.terms.key_policy, engine.clock.now(), PLAN_ENTRIES);
+    let entries = keys.ring.plan(&keys.policy, &engine.situation().await?, PLAN_ENTRIES);
     for (at, step) in &entries {
         say!("{}  {}", whole_seconds(*at), words(step));
     }
@@ -135,11 +139,12 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 fn words(step: &Step) -> String {
     match step {
         Step::Open => "publish a key that signs at once, and a standby".to_owned(),
-        Step::Publish => "publish the next standby key".to_owned(),
+        Step::Publish { algorithm } => format!("publish the next key of {}", algorithm.as_str()),
         Step::Promote { kid, demoted: None } => format!("{kid} begins to sign"),
         Step::Promote { kid, demoted: Some(demoted) } => {
             format!("{kid} begins to sign; {demoted} stays published, its private half is destroyed")
         }
+        Step::Withdraw { kid } => format!("{kid} leaves the JWKS without ever having signed"),
         Step::Archive { kid } => format!("{kid} leaves the JWKS"),
     }
 }
@@ -200,7 +205,8 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
             let token_ttl = TokenTtl::from_seconds(token_ttl)?;
             tenant::check_name(&name).context("the name")?;
             token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
-            let tenant = engine.create_tenant(NewTenant { name, algorithm, token_subject, token_ttl }).await?;
+            let tenant =
+                engine.create_tenant(NewTenant { name, algorithm, key_policy: None, token_subject, token_ttl }).await?;
             say!("{}", tenant.id);
             Ok(())
         }

@@ -3,6 +3,8 @@
 //! Flags win over the environment, the environment over `signet.toml`, the file over the defaults. Everything that is
 //! wrong is said at once.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
@@ -14,90 +16,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::domain::key_ring::{ImpossibleMargin, KeyPolicy, Margins};
+pub use settings::{SETTINGS, Setting};
+
+use crate::domain::key_ring::{KeyPolicy, Margin, Margins, Profile};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::PlainHttp;
-
-/// One thing that can be configured. The README's table is printed from these.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// The name in `signet.toml`; with dashes for underscores, the flag.
-    pub name: &'static str,
-    /// The name in the environment.
-    pub variable: &'static str,
-    pub default: &'static str,
-    pub help: &'static str,
-    /// Whether it may be given as a flag. Secrets may not: command lines are seen by everybody.
-    pub is_flag: bool,
-}
-
-const fn setting(name: &'static str, variable: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, variable, default, help, is_flag: true }
-}
-
-const fn secret(name: &'static str, variable: &'static str, help: &'static str) -> Setting {
-    Setting { name, variable, default: "", help, is_flag: false }
-}
-
-/// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 13] = [
-    setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
-    setting(
-        "database_url",
-        "SIGNET_DATABASE_URL",
-        "sqlite://data/signet.db",
-        "The database: sqlite:// and a path, relative to the working directory or absolute (sqlite:///var/lib/signet.db), or postgres://user:password@host/database",
-    ),
-    setting(
-        "public_url",
-        "SIGNET_PUBLIC_URL",
-        "",
-        "The URL under which receivers reach this server; it is the issuer of tokens. Without it, http:// and the listen address",
-    ),
-    setting(
-        "master_key_file",
-        "SIGNET_MASTER_KEY_FILE",
-        "keys/master.key",
-        "The file with the key that seals all others; made at the first start. Back it up: without it, the database's keys are lost",
-    ),
-    secret(
-        "master_key",
-        "SIGNET_MASTER_KEY",
-        "The master key itself (the JWK that the file would hold), instead of a file",
-    ),
-    secret(
-        "admin_key",
-        "SIGNET_ADMIN_KEY",
-        "An API key of your choice with every right, at least 32 characters; for automation",
-    ),
-    setting(
-        "egress_allow",
-        "SIGNET_EGRESS_ALLOW",
-        "",
-        "Networks that webhooks may reach besides public addresses, such as 127.0.0.0/8,10.1.0.0/16",
-    ),
-    setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
-    setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
-    setting(
-        "retention",
-        "SIGNET_RETENTION",
-        "30d",
-        "How long events and the log of their deliveries are kept (at least 4d); whole days are forgotten together",
-    ),
-    setting("key_period", "SIGNET_KEY_PERIOD", "90d", "How long a key signs before the next one does (7d to 365d)"),
-    setting(
-        "key_publish_ahead",
-        "SIGNET_KEY_PUBLISH_AHEAD",
-        "7d",
-        "How long a key is published before it signs (at least 25h)",
-    ),
-    setting(
-        "key_grace",
-        "SIGNET_KEY_GRACE",
-        "7d",
-        "How long a key stays published after its last signature (at least 24h)",
-    ),
-];
 
 /// The file that is read when there is one and no other is named.
 pub const FILE_STANDARD: &str = "signet.toml";
@@ -123,6 +46,7 @@ pub struct Config {
     pub plain_http: PlainHttp,
     pub log: String,
     pub retention: Duration,
+    pub revocations_file: PathBuf,
     pub key_policy: KeyPolicy,
 }
 
@@ -253,7 +177,9 @@ impl Given {
         let plain_http = self.read("allow_http", plain_http);
         let log = self.read("log", |text| Ok(text.to_owned()));
         let retention = self.read("retention", retention);
+        let revocations_file = self.read("revocations_file", |text| Ok(some(text).map(PathBuf::from)));
         let key_policy = self.key_policy();
+        let beside_master_key = master_key_file.clone().unwrap_or_default();
         let config = (|| {
             Some(Config {
                 listen: listen?,
@@ -266,6 +192,7 @@ impl Given {
                 plain_http: plain_http?,
                 log: log?,
                 retention: retention?,
+                revocations_file: revocations_file?.unwrap_or_else(|| beside_master_key.with_file_name("revoked-keys")),
                 key_policy: key_policy?,
             })
         })();
@@ -276,6 +203,7 @@ impl Given {
     }
 
     fn key_policy(&mut self) -> Option<KeyPolicy> {
+        let profile = self.read("key_profile", profile);
         let period = self.read("key_period", span);
         let publish_ahead = self.read("key_publish_ahead", span);
         let grace = self.read("key_grace", span);
@@ -286,24 +214,27 @@ impl Given {
             publish_ahead: publish_ahead.unwrap_or(usual.publish_ahead),
             grace: grace.unwrap_or(usual.grace),
         };
-        match KeyPolicy::new(margins) {
+        match KeyPolicy::new(profile.unwrap_or(Profile::Standard), margins) {
             Ok(policy) => Some(policy),
             Err(faults) => {
-                self.faults.extend(faults.into_iter().map(|fault| format!("{}: {fault}", variable_of(&fault))));
+                let said = faults.into_iter().map(|fault| format!("{}: {fault}", variable_of(fault.margin())));
+                self.faults.extend(said);
                 None
             }
         }
     }
 }
 
-fn variable_of(fault: &ImpossibleMargin) -> &'static str {
-    match fault {
-        ImpossibleMargin::Period(_) => "SIGNET_KEY_PERIOD",
-        ImpossibleMargin::PublishAhead(_) | ImpossibleMargin::PublishAheadBeyondPeriod { .. } => {
-            "SIGNET_KEY_PUBLISH_AHEAD"
-        }
-        ImpossibleMargin::Grace(_) | ImpossibleMargin::GraceBeyondPeriod { .. } => "SIGNET_KEY_GRACE",
+fn variable_of(margin: Margin) -> &'static str {
+    match margin {
+        Margin::Period => "SIGNET_KEY_PERIOD",
+        Margin::PublishAhead => "SIGNET_KEY_PUBLISH_AHEAD",
+        Margin::Grace => "SIGNET_KEY_GRACE",
     }
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::parse(text).ok_or_else(|| format!("{text:?} is neither standard nor development"))
 }
 
 fn database_url(text: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! A tenant: an issuer of its own, with its own keys, webhooks and events.
 
 use super::id::TenantId;
+use super::key_ring::{CutOver, KeyPolicy};
 use super::time::Timestamp;
 use super::token::{Algorithm, TokenTtl};
 
@@ -17,7 +18,12 @@ pub struct Tenant {
     pub name: String,
     /// The one tenant whose issuer is the public URL itself and who is meant when nobody is named.
     pub is_default: bool,
+    /// What its tokens are signed with.
     pub algorithm: Algorithm,
+    /// What they will be signed with instead, and when.
+    pub cut_over: Option<CutOver>,
+    /// How its keys rotate; `None` is as the installation is configured.
+    pub key_policy: Option<KeyPolicy>,
     pub token_subject: String,
     pub token_ttl: TokenTtl,
     pub created_at: Timestamp,

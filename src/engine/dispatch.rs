@@ -46,6 +46,11 @@ pub(super) struct Shipment {
 pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     let mut look_at = engine.clock.now();
     while !end.is_cancelled() {
+        if !engine.regain_leave_to_sign().await {
+            // Nothing is claimed that could not be signed: other nodes may.
+            job::pause(job::AFTER_FAILURE, &end).await;
+            continue;
+        }
         let bell = engine.due.notified();
         match engine.dispatch_once(&mut look_at).await {
             // There may be more: no rest.
@@ -161,7 +166,9 @@ impl Engine {
         let mut room = Room { engine: self, webhook_id, load, answered: Answered::Badly };
         let verdict = match (event, addressee) {
             (Some(event), Some(addressee)) if addressee.is_listening => {
-                if let Some(_turn) = self.turn(&addressee).await {
+                if let Some(_turn) = self.turn(&addressee).await
+                    && self.regain_leave_to_sign().await
+                {
                     let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
                     if attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR {
                         room.answered = Answered::Well;

@@ -4,13 +4,15 @@
 //! and stays when the database is away.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::Engine;
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{KeyRing, KeyState, Kid};
+use crate::domain::key_ring::{KeyPolicy, KeyRing, KeyState, Kid, SigningLease};
 use crate::domain::tenant::Tenant;
 use crate::signing::{Jwks, PublicJwk, SealedKey, Signer, SigningError};
+use crate::store::signing_keys::StoredKey;
 use crate::store::{Conn, StoreError, signing_keys, tenants};
 
 /// Tenants that are loaded in one go.
@@ -29,8 +31,12 @@ pub enum KeysError {
 pub struct TenantKeys {
     pub tenant: Tenant,
     pub issuer: String,
+    /// How its keys rotate.
+    pub policy: KeyPolicy,
     pub ring: KeyRing,
     pub jwks: Jwks,
+    /// Keys that were revoked and that a restored database publishes again. They are left out here.
+    pub(super) resurrected: Vec<Kid>,
     active: Option<SealedKey>,
     signer: OnceLock<Result<Arc<Signer>, SigningError>>,
 }
@@ -51,6 +57,7 @@ pub struct KeyBook {
     pages: RwLock<Pages>,
     /// Held while loading, so that two loads do not write over each other out of order.
     version: Mutex<i64>,
+    lease: Mutex<SigningLease>,
 }
 
 #[derive(Default)]
@@ -78,6 +85,46 @@ impl Engine {
         pages.tenants.values().cloned().collect()
     }
 
+    /// How a tenant's keys rotate.
+    pub(super) fn policy_of(&self, tenant: &Tenant) -> KeyPolicy {
+        tenant.key_policy.unwrap_or(self.terms.key_policy)
+    }
+
+    /// Whether this node may sign: it has heard of late which keys do, and its clock is right.
+    pub fn may_sign(&self) -> bool {
+        self.lease().holds_at(self.clock.monotonic())
+    }
+
+    /// The same, after asking the database if it was not heard from of late.
+    pub(super) async fn regain_leave_to_sign(&self) -> bool {
+        if self.may_sign() {
+            return true;
+        }
+        if let Err(error) = self.refresh_keys().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "nothing is signed: it is not known which key does"
+            );
+        }
+        self.may_sign()
+    }
+
+    /// A tenant's published keys, unless this node was cut off from the others for so long that they may be gone.
+    pub fn published(&self, keys: Option<Arc<TenantKeys>>) -> Option<Arc<TenantKeys>> {
+        let silence = self.lease().silent_for(self.clock.monotonic()).unwrap_or(Duration::MAX);
+        // A server that is alone changes keys by itself or not at all.
+        keys.filter(|keys| !self.store.is_shared() || silence <= keys.policy.profile().jwks_outlives_database())
+    }
+
+    /// The version of the keys that this node serves.
+    pub(super) fn served_version(&self) -> i64 {
+        *self.keys.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lease(&self) -> MutexGuard<'_, SigningLease> {
+        self.keys.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The signer of a tenant, and what it signs for.
     pub(super) fn signer_of(&self, tenant_id: TenantId) -> Result<(Arc<TenantKeys>, Arc<Signer>), SigningError> {
         let keys = self.keys_of(tenant_id).ok_or(SigningError::Signature)?;
@@ -88,10 +135,14 @@ impl Engine {
     /// Loads every tenant whose keys changed since the last time, here or on another node.
     pub async fn refresh_keys(&self) -> Result<(), KeysError> {
         loop {
-            let known = *self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked_at = self.clock.monotonic();
+            let known = self.served_version();
             let mut reader = self.store.read().await?;
             let changed = tenants::changed_since(reader.conn(), known, TENANTS_PER_LOAD).await?;
-            let Some((newest, _)) = changed.last() else { return Ok(()) };
+            let Some((newest, _)) = changed.last() else {
+                self.lease().confirm(asked_at);
+                return Ok(());
+            };
             let newest = *newest;
             let mut loaded = Vec::with_capacity(changed.len());
             for (_, tenant) in changed {
@@ -126,26 +177,35 @@ impl Engine {
 
     async fn load_keys(&self, conn: &mut Conn, tenant: Tenant) -> Result<TenantKeys, KeysError> {
         let stored = signing_keys::of_tenant(conn, tenant.id).await?;
-        let ring = KeyRing::new(stored.iter().map(|stored| stored.key.clone()).collect());
+        let resurrected = self.resurrected(tenant.id, &stored);
+        let ring = ring_of(&tenant, &stored);
         let of_kid = |kid: &Kid| stored.iter().find(|stored| stored.key.kid == *kid);
         let mut public = Vec::new();
-        for key in ring.published() {
+        for key in ring.published().into_iter().filter(|key| !resurrected.contains(&key.kid)) {
             if let Some(stored) = of_kid(&key.kid) {
                 public.push(PublicJwk::from_record(&stored.public_jwk, &key.kid, key.algorithm)?);
             }
         }
-        let active = stored.iter().find(|stored| matches!(stored.key.state, KeyState::Active { .. }));
+        let signs = |stored: &&StoredKey| matches!(stored.key.state, KeyState::Active { .. });
+        let active = stored.iter().find(signs).filter(|stored| !resurrected.contains(&stored.key.kid));
         let active = active.and_then(|stored| {
-            let jwe = stored.private_jwe.clone()?;
+            let jwe = stored.private_half.clone()?;
             Some(SealedKey { tenant_id: tenant.id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, jwe })
         });
         Ok(TenantKeys {
             issuer: tenant.issuer(&self.terms.public_url),
+            policy: self.policy_of(&tenant),
             tenant,
             ring,
             jwks: Jwks::of(&public),
+            resurrected,
             active,
             signer: OnceLock::new(),
         })
     }
+}
+
+/// A tenant's keys as a ring.
+pub(super) fn ring_of(tenant: &Tenant, stored: &[StoredKey]) -> KeyRing {
+    KeyRing::new(stored.iter().map(|stored| stored.key.clone()).collect(), tenant.algorithm, tenant.cut_over)
 }

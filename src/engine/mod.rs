@@ -22,8 +22,10 @@ pub mod keys;
 mod lanes;
 pub mod nodes;
 pub mod operator;
+pub mod revoke;
 pub mod rotate;
 pub mod senders;
+mod service_time;
 pub mod settle;
 pub mod sweep;
 pub mod tenants;
@@ -42,6 +44,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
 use crate::egress::Egress;
 use crate::signing::MasterKey;
+use crate::store::revocations::Revocations;
 use crate::store::{Store, StoreError};
 
 use access::KnownCallers;
@@ -52,6 +55,7 @@ use ingest::Intake;
 use keys::KeyBook;
 use lanes::Lanes;
 use senders::Senders;
+use service_time::Measured;
 use settle::Verdict;
 
 /// What the engine is told once, at its start.
@@ -78,6 +82,9 @@ pub struct Engine {
     /// Names under which it claims no more, and of which the others are yet to hear.
     given_up: Mutex<Vec<NodeId>>,
     keys: KeyBook,
+    measured: Measured,
+    /// What no backup of the database forgets.
+    revocations: Revocations,
     callers: KnownCallers,
     addressees: Addressees,
     bodies: Bodies,
@@ -106,6 +113,7 @@ pub struct Parts {
     pub store: Store,
     pub clock: Clock,
     pub master_key: MasterKey,
+    pub revocations: Revocations,
     pub egress: Egress,
     pub sender_threads: NonZeroUsize,
     pub terms: Terms,
@@ -129,6 +137,8 @@ impl Engine {
             master_key: parts.master_key,
             egress: parts.egress,
             keys: KeyBook::default(),
+            measured: Measured::default(),
+            revocations: parts.revocations,
             callers: KnownCallers::default(),
             addressees: Addressees::default(),
             bodies: Bodies::default(),

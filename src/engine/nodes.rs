@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use super::job::{self, Woken};
 use crate::domain::id::NodeId;
+use crate::domain::key_ring::CLOCK_OFFSET_NOTED;
 use crate::domain::time::Timestamp;
-use crate::store::nodes::{self, Node};
-use crate::store::{StoreError, queue};
+use crate::store::nodes::{self, Beat, Node};
+use crate::store::{StoreError, queue, service_time, signing_keys};
 
 /// How often a node raises its count and looks at the others'.
 const EVERY: Duration = Duration::from_secs(1);
@@ -92,20 +93,26 @@ impl Engine {
     /// Enters this node, so that others notice when it dies. Before it claims anything.
     pub async fn join(&self) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), self.node_id(), self.clock.now()).await?;
+        nodes::beat(tx.conn(), &self.beat(self.node_id(), self.clock.now())).await?;
         tx.commit().await
+    }
+
+    fn beat(&self, id: NodeId, started_at: Timestamp) -> Beat {
+        Beat { id, started_at, jwks_version: self.served_version() }
     }
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), self.node_id(), started_at).await?;
+        nodes::beat(tx.conn(), &self.beat(self.node_id(), started_at)).await?;
         // Whether or not it was ever entered, its count stands still from here on.
         for name in &given_up {
-            nodes::beat(tx.conn(), *name, started_at).await?;
+            nodes::beat(tx.conn(), &self.beat(*name, started_at)).await?;
         }
         let all = nodes::list(tx.conn()).await?;
+        let said_at = nodes::clock(tx.conn()).await?;
         tx.commit().await?;
+        said_at.and_then(|said_at| self.clock.offset(said_at)).inspect(|offset| self.compare_clocks(*offset));
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| !given_up.contains(name));
         for dead in watch.look(&all) {
             self.take_over(dead).await?;
@@ -113,13 +120,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes due what a dead node had claimed. Of several nodes that notice, one does it.
+    /// Tokens carry this node's time, and receivers refuse those that are not valid yet or any more.
+    fn compare_clocks(&self, offset: Duration) {
+        if offset > CLOCK_OFFSET_NOTED {
+            tracing::warn!(clock.offset_ms = offset.as_millis(), "this machine's clock and the database's differ");
+        }
+        self.lease().compare(offset);
+    }
+
+    /// Makes due what a dead node had claimed. Of several nodes that notice, one does it. A node that is only cut off goes
+    /// on serving the keys that it knows, so those that it does not know count as published only after that.
     async fn take_over(&self, dead: Node) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
         if nodes::remove(tx.conn(), dead).await? {
+            let service_time = service_time::get(tx.conn()).await?;
+            service_time::note_node_lost(tx.conn(), service_time).await?;
+            let missed = signing_keys::miss(tx.conn(), dead.jwks_version, service_time).await?;
             let released = queue::release(tx.conn(), dead.id, self.clock.now()).await?;
             tx.commit().await?;
-            tracing::warn!(node.id = %dead.id, deliveries.count = released, "a node died; what it had in hand is due at once");
+            tracing::warn!(node.id = %dead.id, deliveries.count = released, keys.missed = missed, "a node died; what it had in hand is due at once");
             self.look_again();
         }
         Ok(())
@@ -139,7 +158,7 @@ mod tests {
     use super::*;
 
     fn node(number: u8, beats: i64) -> Node {
-        Node { id: NodeId::from_bytes([number; 16]), beats }
+        Node { id: NodeId::from_bytes([number; 16]), beats, jwks_version: 0 }
     }
 
     #[test]

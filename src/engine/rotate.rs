@@ -10,37 +10,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::job::{self, Woken};
-use super::keys::KeysError;
+use super::keys::{KeysError, ring_of};
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{CannotRevoke, CannotRotate, Key, KeyRing, KeyState, Kid, Step};
-use crate::domain::time::Timestamp;
+use crate::domain::key_ring::{CannotRotate, Key, KeyRing, KeyState, Kid, Situation, Step};
+use crate::domain::tenant::Tenant;
 use crate::domain::token::Algorithm;
 use crate::signing::{KeyPair, SealedKey, SigningError};
 use crate::store::signing_keys::StoredKey;
-use crate::store::{Conn, signing_keys, tenants};
+use crate::store::{Conn, StoreError, nodes, service_time, signing_keys, tenants};
 
 /// How often the rings are looked at. It also bounds how late a change on another node is noticed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A rotation or revocation that was asked for did not happen.
+/// A rotation that was asked for did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
     #[error(transparent)]
     CannotRotate(#[from] CannotRotate),
     #[error(transparent)]
-    CannotRevoke(#[from] CannotRevoke),
-    #[error(transparent)]
     Keys(#[from] KeysError),
 }
 
-impl From<crate::store::StoreError> for RotateError {
-    fn from(error: crate::store::StoreError) -> Self {
-        Self::Keys(error.into())
-    }
-}
-
-impl From<SigningError> for RotateError {
-    fn from(error: SigningError) -> Self {
+impl From<StoreError> for RotateError {
+    fn from(error: StoreError) -> Self {
         Self::Keys(error.into())
     }
 }
@@ -79,30 +71,46 @@ impl Engine {
     /// Takes every step that is due, of every tenant.
     pub async fn step_all_rings(&self) -> Result<(), KeysError> {
         self.refresh_keys().await?;
+        self.measure().await?;
+        let situation = self.situation().await?;
         for keys in self.all_tenants() {
             // One ring that is stuck must not hold up the others.
-            if let Err(error) = self.step_ring(keys.tenant.id).await {
+            if let Err(error) = self.step_ring(keys.tenant.id, situation).await {
                 tracing::error!(tenant.id = %keys.tenant.id, error = &error as &dyn std::error::Error, "a key ring is stuck");
             }
         }
         Ok(())
     }
 
+    /// What is known at this moment to decide by.
+    pub async fn situation(&self) -> Result<Situation, StoreError> {
+        let mut reader = self.store.read().await?;
+        self.situation_on(reader.conn()).await
+    }
+
+    pub(super) async fn situation_on(&self, conn: &mut Conn) -> Result<Situation, StoreError> {
+        let service_time = service_time::get(conn).await?;
+        // A server that is alone serves what it has written.
+        let served = if self.store.is_shared() { nodes::served_version(conn).await? } else { None };
+        Ok(Situation { now: self.clock.now(), service_time, served_version: served.unwrap_or(i64::MAX) })
+    }
+
     /// Takes every step of one tenant's ring that is due.
-    pub async fn step_ring(&self, tenant_id: TenantId) -> Result<(), KeysError> {
-        let policy = self.terms.key_policy;
+    async fn step_ring(&self, tenant_id: TenantId, mut situation: Situation) -> Result<(), KeysError> {
+        self.revoke_again(tenant_id).await?;
         loop {
             let Some(keys) = self.keys_of(tenant_id) else { return Ok(()) };
-            let Some(step) = keys.ring.next_step(&policy, self.clock.now()) else { return Ok(()) };
+            let Some(step) = keys.ring.next_step(&keys.policy, &situation) else { return Ok(()) };
             let made = self.make_for(&step, tenant_id, keys.tenant.algorithm).await?;
-            let now = self.clock.now();
             let mut tx = self.store.write().await?;
-            tenants::hold(tx.conn(), tenant_id).await?;
-            let ring = ring_of(tx.conn(), tenant_id).await?;
-            if ring.next_step(&policy, now).as_ref() == Some(&step) {
-                carry_out(tx.conn(), (tenant_id, &ring), &step, made, now).await?;
+            let Some((tenant, ring)) = held(tx.conn(), tenant_id).await? else { return Ok(()) };
+            situation = self.situation_on(tx.conn()).await?;
+            if ring.next_step(&self.policy_of(&tenant), &situation).as_ref() == Some(&step) {
+                carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
                 tx.commit().await?;
                 tracing::info!(tenant.id = %tenant_id, step = ?step, "a key ring took a step");
+            } else {
+                drop(tx);
             }
             self.refresh_keys().await?;
         }
@@ -110,15 +118,15 @@ impl Engine {
 
     /// Lets the standby sign from now on, because somebody asked; answers its kid.
     pub async fn rotate(&self, tenant_id: TenantId, haste: Haste) -> Result<Kid, RotateError> {
-        let now = self.clock.now();
+        self.measure().await?;
         let mut tx = self.store.write().await?;
-        tenants::hold(tx.conn(), tenant_id).await?;
-        let ring = ring_of(tx.conn(), tenant_id).await?;
+        let (tenant, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRotate::NoStandby)?;
+        let situation = self.situation_on(tx.conn()).await?;
         let step = match haste {
-            Haste::WhenSafe => ring.rotate_now(&self.terms.key_policy, now)?,
+            Haste::WhenSafe => ring.rotate_now(&self.policy_of(&tenant), &situation)?,
             Haste::Forced => ring.force_rotation()?,
         };
-        carry_out(tx.conn(), (tenant_id, &ring), &step, Vec::new(), now).await?;
+        carry_out(tx.conn(), (&tenant, &ring), &step, Vec::new(), &situation).await?;
         tx.commit().await?;
         let Step::Promote { kid, .. } = step else { return Err(CannotRotate::NoStandby.into()) };
         tracing::info!(tenant.id = %tenant_id, key.kid = %kid, ?haste, "a key was promoted on request");
@@ -126,31 +134,16 @@ impl Engine {
         Ok(kid)
     }
 
-    /// Takes a key out of the JWKS at once. If it signed, the standby signs from the same transaction on.
-    pub async fn revoke_key(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Option<Kid>, RotateError> {
-        let now = self.clock.now();
-        let mut tx = self.store.write().await?;
-        tenants::hold(tx.conn(), tenant_id).await?;
-        let successor = ring_of(tx.conn(), tenant_id).await?.revoke(kid)?;
-        signing_keys::revoke(tx.conn(), tenant_id, kid, reason, now).await?;
-        if let Some(successor) = &successor {
-            signing_keys::promote(tx.conn(), tenant_id, successor, now).await?;
-        }
-        tenants::touch_keys(tx.conn(), tenant_id).await?;
-        tx.commit().await?;
-        tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, "a key was revoked");
-        self.follow_up(tenant_id).await;
-        Ok(successor)
-    }
-
     /// Loads what was just committed and takes the steps that follow from it. What fails here is not undone by saying so:
     /// the change stands, and the job goes on with it.
     pub(super) async fn follow_up(&self, tenant_id: TenantId) {
-        let followed = match self.refresh_keys().await {
-            Ok(()) => self.step_ring(tenant_id).await,
-            Err(error) => Err(error),
+        let followed = async {
+            self.refresh_keys().await?;
+            let situation = self.situation().await?;
+            self.step_ring(tenant_id, situation).await
         };
-        if let Err(error) = followed {
+        // Boxed, because a step may end in a revocation, which is followed up too.
+        if let Err(error) = Box::pin(followed).await {
             tracing::warn!(tenant.id = %tenant_id, error = &error as &dyn std::error::Error, "a change of keys is not in effect here yet");
             self.rotation_due.notify_one();
         }
@@ -160,12 +153,12 @@ impl Engine {
         &self,
         step: &Step,
         tenant_id: TenantId,
-        algorithm: Algorithm,
+        present: Algorithm,
     ) -> Result<Vec<Made>, SigningError> {
-        let count = match step {
-            Step::Open => 2,
-            Step::Publish => 1,
-            Step::Promote { .. } | Step::Archive { .. } => 0,
+        let (count, algorithm) = match step {
+            Step::Open => (2, present),
+            Step::Publish { algorithm } => (1, *algorithm),
+            Step::Promote { .. } | Step::Withdraw { .. } | Step::Archive { .. } => return Ok(Vec::new()),
         };
         let mut made = Vec::with_capacity(count);
         for _ in 0..count {
@@ -180,44 +173,59 @@ impl Engine {
     }
 }
 
-async fn ring_of(conn: &mut Conn, tenant_id: TenantId) -> crate::store::Result<KeyRing> {
+/// A tenant and its ring as they stand, kept for this transaction alone.
+pub(super) async fn held(conn: &mut Conn, tenant_id: TenantId) -> Result<Option<(Tenant, KeyRing)>, StoreError> {
+    let Some(tenant) = tenants::hold(conn, tenant_id).await? else { return Ok(None) };
     let stored = signing_keys::of_tenant(conn, tenant_id).await?;
-    Ok(KeyRing::new(stored.into_iter().map(|stored| stored.key).collect()))
+    let ring = ring_of(&tenant, &stored);
+    Ok(Some((tenant, ring)))
 }
 
 pub(super) async fn carry_out(
     conn: &mut Conn,
-    (tenant_id, ring): (TenantId, &KeyRing),
+    (tenant, ring): (&Tenant, &KeyRing),
     step: &Step,
     made: Vec<Made>,
-    now: Timestamp,
-) -> crate::store::Result<()> {
+    situation: &Situation,
+) -> Result<(), StoreError> {
+    let version = tenants::touch_keys(conn, tenant.id).await?;
     match step {
         Step::Promote { kid, demoted } => {
             // The one that signed goes first: at no moment are there two.
             if let Some(demoted) = demoted {
-                signing_keys::demote(conn, tenant_id, demoted, now).await?;
+                signing_keys::demote(conn, tenant.id, demoted, situation).await?;
             }
-            signing_keys::promote(conn, tenant_id, kid, now).await?;
+            signing_keys::promote(conn, tenant.id, kid, situation).await?;
+            let algorithm = ring.find(kid).map_or(tenant.algorithm, |key| key.algorithm);
+            if algorithm != tenant.algorithm {
+                tenants::update(conn, &Tenant { algorithm, cut_over: None, ..tenant.clone() }).await?;
+            }
         }
-        Step::Archive { kid } => {
-            signing_keys::archive(conn, tenant_id, kid, now).await?;
+        Step::Withdraw { kid } | Step::Archive { kid } => {
+            signing_keys::archive(conn, tenant.id, kid, situation).await?;
         }
-        Step::Open | Step::Publish => {
+        Step::Open | Step::Publish { .. } => {
+            let missed_at = service_time::node_lost(conn).await?;
             for (at, made) in made.into_iter().enumerate() {
                 let signs = *step == Step::Open && at == 0;
-                let state = if signs { KeyState::Active { activated_at: now } } else { KeyState::Pending };
+                let state = match signs {
+                    true => KeyState::Active { activated_at: situation.now },
+                    false => KeyState::Pending,
+                };
                 let key = Key {
                     kid: made.sealed.kid,
                     algorithm: made.sealed.algorithm,
                     publication: ring.next_publication(),
-                    published_at: now,
+                    published_at: situation.now,
+                    version,
+                    since: situation.service_time,
+                    missed_at,
                     state,
                 };
-                let stored = StoredKey { key, public_jwk: made.public_jwk, private_jwe: Some(made.sealed.jwe) };
-                signing_keys::insert(conn, tenant_id, &stored).await?;
+                let stored = StoredKey { key, public_jwk: made.public_jwk, private_half: Some(made.sealed.jwe) };
+                signing_keys::insert(conn, tenant.id, &stored).await?;
             }
         }
     }
-    tenants::touch_keys(conn, tenant_id).await
+    Ok(())
 }

@@ -1,19 +1,22 @@
-//! Making tenants.
+//! Making and changing tenants.
 
 use super::Engine;
 use super::keys::KeysError;
-use super::rotate::carry_out;
+use super::rotate::{carry_out, held};
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{KeyRing, Step};
+use crate::domain::key_ring::{CannotCutOver, KeyPolicy, KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
+use crate::domain::time::Timestamp;
 use crate::domain::token::{Algorithm, TokenTtl};
-use crate::store::{settings, tenants};
+use crate::store::{StoreError, settings, tenants};
 
 /// What somebody wishes of a tenant.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
     pub name: String,
     pub algorithm: Algorithm,
+    /// How its keys rotate; `None` is as the installation is configured.
+    pub key_policy: Option<KeyPolicy>,
     pub token_subject: Option<String>,
     pub token_ttl: TokenTtl,
 }
@@ -21,11 +24,92 @@ pub struct NewTenant {
 impl NewTenant {
     /// A tenant with this name and nothing else out of the ordinary.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), algorithm: Algorithm::Es256, token_subject: None, token_ttl: TokenTtl::STANDARD }
+        Self {
+            name: name.to_owned(),
+            algorithm: Algorithm::Es256,
+            key_policy: None,
+            token_subject: None,
+            token_ttl: TokenTtl::STANDARD,
+        }
+    }
+}
+
+/// What somebody wishes to change of a tenant; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct TenantChange {
+    pub name: Option<String>,
+    pub token_subject: Option<String>,
+    pub token_ttl: Option<TokenTtl>,
+    pub key_policy: Option<PolicyChoice>,
+    pub cut_over: Option<CutOverChoice>,
+}
+
+/// How a tenant's keys shall rotate.
+#[derive(Debug, Clone, Copy)]
+pub enum PolicyChoice {
+    /// As the installation is configured, also when that changes.
+    Installation,
+    Own(KeyPolicy),
+}
+
+/// Whether a tenant shall sign with another algorithm.
+#[derive(Debug, Clone, Copy)]
+pub enum CutOverChoice {
+    /// Never mind.
+    None,
+    /// At a date, or as soon as no receiver is hurt by it.
+    To(Algorithm, Option<Timestamp>),
+}
+
+/// A tenant was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    #[error(transparent)]
+    CannotCutOver(#[from] CannotCutOver),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+}
+
+impl From<StoreError> for TenantError {
+    fn from(error: StoreError) -> Self {
+        Self::Keys(error.into())
     }
 }
 
 impl Engine {
+    /// Changes a tenant; `None` when there is no such tenant. When this returns, keys that the change calls for are
+    /// published.
+    pub async fn change_tenant(&self, id: TenantId, change: TenantChange) -> Result<Option<Tenant>, TenantError> {
+        let mut tx = self.store.write().await?;
+        let Some((tenant, ring)) = held(tx.conn(), id).await? else { return Ok(None) };
+        let situation = self.situation_on(tx.conn()).await?;
+        let TenantChange { name, token_subject, token_ttl, key_policy, cut_over } = change;
+        let mut changed = Tenant {
+            name: name.unwrap_or(tenant.name),
+            token_subject: token_subject.unwrap_or(tenant.token_subject),
+            token_ttl: token_ttl.unwrap_or(tenant.token_ttl),
+            key_policy: match key_policy {
+                None => tenant.key_policy,
+                Some(PolicyChoice::Installation) => None,
+                Some(PolicyChoice::Own(policy)) => Some(policy),
+            },
+            ..tenant
+        };
+        changed.cut_over = match cut_over {
+            None => tenant.cut_over,
+            Some(CutOverChoice::None) => None,
+            Some(CutOverChoice::To(algorithm, at)) => {
+                Some(ring.plan_cut_over(&self.policy_of(&changed), &situation, algorithm, at)?)
+            }
+        };
+        tenants::update(tx.conn(), &changed).await?;
+        tenants::touch_keys(tx.conn(), id).await?;
+        tx.commit().await?;
+        tracing::info!(tenant.id = %id, "a tenant was changed");
+        self.follow_up(id).await;
+        Ok(Some(changed))
+    }
+
     /// Makes a tenant together with its first keys: when this returns, it can sign.
     pub async fn create_tenant(&self, wish: NewTenant) -> Result<Tenant, KeysError> {
         self.insert_tenant(wish, false).await
@@ -48,6 +132,8 @@ impl Engine {
             name: wish.name,
             is_default,
             algorithm: wish.algorithm,
+            cut_over: None,
+            key_policy: wish.key_policy,
             token_subject: wish.token_subject.unwrap_or_else(|| TOKEN_SUBJECT_STANDARD.to_owned()),
             token_ttl: wish.token_ttl,
             created_at: self.clock.now(),
@@ -65,7 +151,9 @@ impl Engine {
             }
         }
         tenants::insert(tx.conn(), &tenant).await?;
-        carry_out(tx.conn(), (tenant.id, &KeyRing::default()), &Step::Open, made, self.clock.now()).await?;
+        let ring = KeyRing::new(Vec::new(), tenant.algorithm, None);
+        let situation = self.situation_on(tx.conn()).await?;
+        carry_out(tx.conn(), (&tenant, &ring), &Step::Open, made, &situation).await?;
         tx.commit().await?;
         self.follow_up(tenant.id).await;
         Ok(tenant)

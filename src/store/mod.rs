@@ -20,6 +20,8 @@ mod postgres;
 mod query;
 pub mod queue;
 mod record;
+pub mod revocations;
+pub mod service_time;
 pub mod settings;
 pub mod signing_keys;
 mod sqlite;

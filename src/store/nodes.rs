@@ -11,29 +11,63 @@ use crate::domain::time::Timestamp;
 pub struct Node {
     pub id: NodeId,
     pub beats: i64,
+    /// The version of the keys that it serves.
+    pub jwks_version: i64,
+}
+
+/// What a node says of itself with every beat.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    pub id: NodeId,
+    pub started_at: Timestamp,
+    /// The version of the keys that it serves.
+    pub jwks_version: i64,
 }
 
 /// Counts a node's life on by one; the first time, enters it.
-pub async fn beat(conn: &mut Conn, id: NodeId, started_at: Timestamp) -> Result<()> {
+pub async fn beat(conn: &mut Conn, beat: &Beat) -> Result<()> {
     query(
-        "insert into nodes (id, beats, started_at)
-         values ($1, 1, $2)
-         on conflict (id) do update set beats = nodes.beats + 1",
+        "insert into nodes (id, beats, started_at, jwks_version)
+         values ($1, 1, $2, $3)
+         on conflict (id) do update
+         set beats = nodes.beats + 1, jwks_version = excluded.jwks_version",
     )
-    .bind(id.as_bytes())
-    .bind(started_at.as_micros())
+    .bind(beat.id.as_bytes())
+    .bind(beat.started_at.as_micros())
+    .bind(beat.jwks_version)
     .execute(conn)
     .await?;
     Ok(())
 }
 
 pub async fn list(conn: &mut Conn) -> Result<Vec<Node>> {
-    let rows = query("select id, beats from nodes order by id").fetch_all(conn).await?;
+    let rows = query("select id, beats, jwks_version from nodes order by id").fetch_all(conn).await?;
     let nodes = rows.iter().map(|row| {
         let record = Record::new("nodes", row);
-        Ok(Node { id: NodeId::from_bytes(record.id("id")?), beats: record.int("beats")? })
+        Ok(Node {
+            id: NodeId::from_bytes(record.id("id")?),
+            beats: record.int("beats")?,
+            jwks_version: record.int("jwks_version")?,
+        })
     });
     nodes.collect()
+}
+
+/// The newest version of the keys that every node serves; `None` when there is no node.
+pub async fn served_version(conn: &mut Conn) -> Result<Option<i64>> {
+    let row = query("select min(jwks_version) as jwks_version from nodes").fetch_optional(conn).await?;
+    row.as_ref().map_or(Ok(None), |row| Record::new("nodes", row).int_or_null("jwks_version"))
+}
+
+/// What the clock of the machine says that keeps the database; `None` when that is this machine. Nothing goes by it: it
+/// only shows that a node's own clock is wrong.
+pub async fn clock(conn: &mut Conn) -> Result<Option<Timestamp>> {
+    if conn.is_sqlite() {
+        return Ok(None);
+    }
+    let asked = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as said_at";
+    let row = query(asked).fetch_optional(conn).await?;
+    row.as_ref().map(|row| Record::new("nodes", row).instant("said_at")).transpose()
 }
 
 /// Strikes a node off, if its count still stands there; answers whether it was struck off.

@@ -11,7 +11,7 @@ use super::query::{FIRST, query};
 use super::record::Record;
 use super::{Conn, Result};
 use crate::domain::delivery::{Claim, DeliveryKey};
-use crate::domain::id::{EventId, NodeId, WebhookId};
+use crate::domain::id::{EventId, NodeId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 
 /// A delivery as it enters the queue: due, or born claimed by the node that is about to send it.
@@ -67,6 +67,23 @@ pub(super) fn rows(entries: &[Entry]) -> Set<'_> {
         .ints(entries.iter().map(|entry| i64::from(entry.node_id.is_some())))
         .ints(entries.iter().map(|entry| i64::from(entry.attempts)))
         .blobs(entries.iter().map(|entry| entry.node_id.as_ref().map(|id| &id.as_bytes()[..])))
+}
+
+/// Queues an event, due at once, for every webhook of a tenant that is neither disabled nor deleted; answers how many.
+pub async fn insert_for_all(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, due_at: Timestamp) -> Result<u64> {
+    query(
+        "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+         select id, $2, $3, 0, 0, null
+         from webhooks
+         where tenant_id = $1
+           and disabled_at is null
+           and deleted_at is null",
+    )
+    .bind(tenant_id.as_bytes())
+    .bind(event_id.as_bytes())
+    .bind(due_at.as_micros())
+    .execute(conn)
+    .await
 }
 
 /// Claims at most `limit` due deliveries of one webhook, the longest due first.

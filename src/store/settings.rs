@@ -13,6 +13,12 @@ pub const READINESS: &str = "readiness";
 /// How often a tenant's keys were changed, of whichever tenant.
 pub(super) const KEYS_VERSION: &str = "keys_version";
 
+/// Time that nodes have measured, in microseconds.
+pub(super) const SERVICE_TIME: &str = "service_time";
+
+/// When a node was last lost, in service time.
+pub(super) const NODE_LOST: &str = "node_lost";
+
 /// Changed by whoever makes what a first start lacks, so that of several nodes one makes it and the others find it.
 const FIRST_START: &str = "first_start";
 

@@ -1,11 +1,10 @@
-//! Signing keys: public halves in the clear, private halves as JWEs that only `signing` can open.
+//! Signing keys: public halves in the clear, private halves in texts that only `signing` can open.
 
-use super::query::query;
+use super::query::{Query, query};
 use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{Key, KeyState, Kid};
-use crate::domain::time::Timestamp;
+use crate::domain::key_ring::{Key, KeyState, Kid, ServiceTime, Situation};
 use crate::domain::token::Algorithm;
 
 /// A key with its material.
@@ -13,8 +12,8 @@ use crate::domain::token::Algorithm;
 pub struct StoredKey {
     pub key: Key,
     pub public_jwk: String,
-    /// Sealed under the master key; gone once the key will not sign again.
-    pub private_jwe: Option<String>,
+    /// A JWE under a master key, or the URI of a key on a token; gone once the key will not sign again.
+    pub private_half: Option<String>,
 }
 
 /// Adds a key that is pending or already active.
@@ -25,16 +24,20 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
     };
     query(
         "insert into signing_keys
-             (tenant_id, kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             (tenant_id, kid, algorithm, state, public_jwk, private_half, publication, version, service_time,
+              missed_service_time, published_at, activated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(tenant_id.as_bytes())
     .bind(stored.key.kid.as_str())
     .bind(stored.key.algorithm.as_str())
     .bind(stored.key.state.as_str())
     .bind(&stored.public_jwk)
-    .bind(&stored.private_jwe)
+    .bind(&stored.private_half)
     .bind(i64::from(stored.key.publication))
+    .bind(stored.key.version)
+    .bind(micros(stored.key.since))
+    .bind(stored.key.missed_at.map(micros))
     .bind(stored.key.published_at.as_micros())
     .bind(activated_at)
     .execute(conn)
@@ -45,7 +48,8 @@ pub async fn insert(conn: &mut Conn, tenant_id: TenantId, stored: &StoredKey) ->
 /// Every key the tenant ever had, oldest first.
 pub async fn of_tenant(conn: &mut Conn, tenant_id: TenantId) -> Result<Vec<StoredKey>> {
     let rows = query(
-        "select kid, algorithm, state, public_jwk, private_jwe, publication, published_at, activated_at, retired_at, revoked_at
+        "select kid, algorithm, state, public_jwk, private_half, publication, version, service_time,
+                missed_service_time, published_at, activated_at, retired_at, revoked_at
          from signing_keys
          where tenant_id = $1
          order by publication, kid",
@@ -58,77 +62,85 @@ pub async fn of_tenant(conn: &mut Conn, tenant_id: TenantId) -> Result<Vec<Store
 
 /// Whether any private half is kept, of whichever tenant.
 pub async fn any_private(conn: &mut Conn) -> Result<bool> {
-    let row = query("select 1 from signing_keys where private_jwe is not null limit 1").fetch_optional(conn);
+    let row = query("select 1 from signing_keys where private_half is not null limit 1").fetch_optional(conn);
     Ok(row.await?.is_some())
 }
 
 /// pending -> active.
-pub async fn promote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
+pub async fn promote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, at: &Situation) -> Result<bool> {
     let changed = query(
         "update signing_keys
-         set state = 'active', activated_at = $3
+         set state = 'active', activated_at = $3, service_time = $4
          where tenant_id = $1
            and kid = $2
            and state = 'pending'",
-    )
-    .bind(tenant_id.as_bytes())
-    .bind(kid.as_str())
-    .bind(now.as_micros())
-    .execute(conn)
-    .await?;
-    Ok(changed == 1)
+    );
+    changed.of_key(&tenant_id, kid, at).execute(conn).await.map(|changed| changed == 1)
 }
 
 /// active -> retiring; the private half is destroyed.
-pub async fn demote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
+pub async fn demote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, at: &Situation) -> Result<bool> {
     let changed = query(
         "update signing_keys
-         set state = 'retiring', retired_at = $3, private_jwe = null
+         set state = 'retiring', retired_at = $3, service_time = $4, private_half = null
          where tenant_id = $1
            and kid = $2
            and state = 'active'",
-    )
-    .bind(tenant_id.as_bytes())
-    .bind(kid.as_str())
-    .bind(now.as_micros())
-    .execute(conn)
-    .await?;
-    Ok(changed == 1)
+    );
+    changed.of_key(&tenant_id, kid, at).execute(conn).await.map(|changed| changed == 1)
 }
 
-/// retiring -> archived.
-pub async fn archive(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, now: Timestamp) -> Result<bool> {
+/// retiring -> archived, or pending -> archived when it will never sign.
+pub async fn archive(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, at: &Situation) -> Result<bool> {
     let changed = query(
         "update signing_keys
-         set state = 'archived', archived_at = $3
+         set state = 'archived', archived_at = $3, service_time = $4, private_half = null
          where tenant_id = $1
            and kid = $2
-           and state = 'retiring'",
-    )
-    .bind(tenant_id.as_bytes())
-    .bind(kid.as_str())
-    .bind(now.as_micros())
-    .execute(conn)
-    .await?;
-    Ok(changed == 1)
+           and state in ('pending', 'retiring')",
+    );
+    changed.of_key(&tenant_id, kid, at).execute(conn).await.map(|changed| changed == 1)
 }
 
 /// Any published state -> revoked; the private half is destroyed.
-pub async fn revoke(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, reason: &str, now: Timestamp) -> Result<bool> {
+pub async fn revoke(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, reason: &str, at: &Situation) -> Result<bool> {
     let changed = query(
         "update signing_keys
-         set state = 'revoked', revoked_at = $4, revoked_reason = $3, private_jwe = null
+         set state = 'revoked', revoked_at = $3, service_time = $4, revoked_reason = $5, private_half = null
          where tenant_id = $1
            and kid = $2
            and state in ('pending', 'active', 'retiring')",
+    );
+    changed.of_key(&tenant_id, kid, at).bind(reason).execute(conn).await.map(|changed| changed == 1)
+}
+
+/// A node was lost that may go on serving a set without these keys: what was announced after its version counts anew.
+pub async fn miss(conn: &mut Conn, version: i64, at: ServiceTime) -> Result<u64> {
+    query(
+        "update signing_keys
+         set missed_service_time = $2
+         where state = 'pending'
+           and version > $1",
     )
-    .bind(tenant_id.as_bytes())
-    .bind(kid.as_str())
-    .bind(reason)
-    .bind(now.as_micros())
+    .bind(version)
+    .bind(micros(at))
     .execute(conn)
-    .await?;
-    Ok(changed == 1)
+    .await
+}
+
+impl<'q> Query<'q> {
+    /// Which key, and when.
+    fn of_key(self, tenant_id: &'q TenantId, kid: &'q Kid, at: &Situation) -> Self {
+        self.bind(tenant_id.as_bytes()).bind(kid.as_str()).bind(at.now.as_micros()).bind(micros(at.service_time))
+    }
+}
+
+fn micros(at: ServiceTime) -> i64 {
+    i64::try_from(at.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn service_time(micros: i64) -> ServiceTime {
+    ServiceTime::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn stored_key(row: &Row) -> Result<StoredKey> {
@@ -146,7 +158,10 @@ fn stored_key(row: &Row) -> Result<StoredKey> {
         algorithm: record.word("algorithm", Algorithm::parse)?,
         publication: record.count("publication")?,
         published_at: record.instant("published_at")?,
+        version: record.int("version")?,
+        since: service_time(record.int("service_time")?),
+        missed_at: record.int_or_null("missed_service_time")?.map(service_time),
         state,
     };
-    Ok(StoredKey { key, public_jwk: record.text("public_jwk")?, private_jwe: record.text_or_null("private_jwe")? })
+    Ok(StoredKey { key, public_jwk: record.text("public_jwk")?, private_half: record.text_or_null("private_half")? })
 }

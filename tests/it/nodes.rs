@@ -225,7 +225,6 @@ async fn of_nodes_that_rotate_at_once_one_does() {
 async fn of_nodes_that_take_the_same_step_at_once_one_takes_it() {
     let one = on_postgres().await;
     let nodes = [&one, &one.beside().await, &one.beside().await];
-    let tenant_id = one.server().engine().default_keys().unwrap().tenant.id;
 
     // The promotion, the next standby, and in the end the archiving: every node and its job want every step.
     for (span, wanted) in [
@@ -236,7 +235,7 @@ async fn of_nodes_that_take_the_same_step_at_once_one_takes_it() {
         let mut stepping = JoinSet::new();
         for node in nodes.into_iter().cycle().take(12) {
             let engine = node.server().engine().clone();
-            stepping.spawn(async move { engine.step_ring(tenant_id).await });
+            stepping.spawn(async move { engine.step_all_rings().await });
         }
         for stepped in stepping.join_all().await {
             stepped.unwrap();

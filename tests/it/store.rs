@@ -81,6 +81,8 @@ fn tenant(number: u8) -> Tenant {
         name: format!("tenant {number}"),
         is_default: false,
         algorithm: Algorithm::Es256,
+        cut_over: None,
+        key_policy: None,
         token_subject: TOKEN_SUBJECT_STANDARD.to_owned(),
         token_ttl: TokenTtl::STANDARD,
         created_at: second(0),

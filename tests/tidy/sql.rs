@@ -63,10 +63,13 @@ fn sql_is_lower_case_and_names_its_columns() {
     findings.are_none();
 }
 
+/// Where the database's clock is asked for its own sake: to see that a node's is wrong. No row is made of the answer.
+const CLOCKS_ARE_COMPARED_IN: &str = "store/nodes";
+
 #[test]
 fn sql_is_told_the_time_and_its_random_numbers() {
     let mut findings = Findings::default();
-    for (file, line, text) in statements() {
+    for (file, line, text) in statements().into_iter().filter(|(file, ..)| !file.is_in(CLOCKS_ARE_COMPARED_IN)) {
         let text = flat(&text);
         for call in CLOCKS_AND_DICE.iter().filter(|call| text.contains(**call)) {
             findings.add(file, line, format!("{call}: bind a value that engine/clock.rs made"));

@@ -95,8 +95,11 @@ pub(super) struct Revoke {
 
 #[derive(Debug, Serialize)]
 struct Revoked {
-    revoked_kid: String,
+    #[serde(rename = "revoked_kid")]
+    kid: String,
     active_kid: Option<String>,
+    /// How many webhooks are told by an event that the new key signs.
+    webhooks_told: u64,
 }
 
 pub(super) async fn revoke(
@@ -109,10 +112,10 @@ pub(super) async fn revoke(
     if reason.chars().count() > REASON_CHARS_MAX {
         return Err(Problem::invalid_one("/reason", format!("is at most {REASON_CHARS_MAX} characters")));
     }
-    engine.revoke_key(access.tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
+    let revoked = engine.revoke_key(access.tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
     let active_kid = keys.ring.active().map(|key| key.kid.to_string());
-    Ok(axum::Json(Revoked { revoked_kid: kid, active_kid }).into_response())
+    Ok(axum::Json(Revoked { kid, active_kid, webhooks_told: revoked.told }).into_response())
 }
 
 #[derive(Debug, Serialize)]
@@ -134,8 +137,9 @@ impl PlannedStep {
     fn of((at, step): (Timestamp, Step)) -> Self {
         let (action, kid, retires_kid) = match step {
             Step::Open => ("open", None, None),
-            Step::Publish => ("publish", None, None),
+            Step::Publish { .. } => ("publish", None, None),
             Step::Promote { kid, demoted } => ("promote", Some(kid), demoted),
+            Step::Withdraw { kid } => ("withdraw", Some(kid), None),
             Step::Archive { kid } => ("archive", Some(kid), None),
         };
         let text = |kid: Option<Kid>| kid.map(|kid| kid.to_string());
@@ -145,6 +149,6 @@ impl PlannedStep {
 
 pub(super) async fn plan(State(engine): State<Api>, access: Access<KeysRead>) -> Result<Response, Problem> {
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
-    let plan = keys.ring.plan(&engine.terms.key_policy, engine.clock.now(), PLAN_ENTRIES);
+    let plan = keys.ring.plan(&keys.policy, &engine.situation().await?, PLAN_ENTRIES);
     Ok(axum::Json(Plan { data: plan.into_iter().map(PlannedStep::of).collect() }).into_response())
 }

@@ -8,14 +8,19 @@
 //! A key is announced long before it signs and stays published long after, so that no receiver meets a signature it
 //! cannot check. One rule decides when an announced key may sign: either every cache that could lack it has expired
 //! (`publish_ahead`), or whoever can check the present key has fetched a set in which the announced one already stood.
+//! Besides, every node must serve it.
 //!
 //! Everything here is decided, nothing is done: `engine/rotate.rs` carries steps out, one transaction each.
 
 mod policy;
+mod schedule;
+mod situation;
 
 use std::fmt;
+use std::time::Duration;
 
-pub use policy::{ImpossibleMargin, JWKS_MAX_AGE, JWKS_STALE_WHILE_REVALIDATE, KeyPolicy, Margins};
+pub use policy::{ImpossibleMargin, KeyPolicy, Margin, Margins, Profile};
+pub use situation::{CLOCK_OFFSET_NOTED, ServiceTime, SigningLease, Situation};
 
 use super::time::Timestamp;
 use super::token::Algorithm;
@@ -73,9 +78,15 @@ impl KeyState {
 pub struct Key {
     pub kid: Kid,
     pub algorithm: Algorithm,
-    /// Which publication of the tenant's set listed it first, counted from 1. Clocks may stand or jump, this does not.
+    /// Which publication of the tenant's set listed it first, counted from 1.
     pub publication: u32,
     pub published_at: Timestamp,
+    /// The version of the installation's keys that listed it first: a node that serves an older one does not know it.
+    pub version: i64,
+    /// Since when it is in its state.
+    pub since: ServiceTime,
+    /// When a node was last lost that may go on serving a set without it.
+    pub missed_at: Option<ServiceTime>,
     pub state: KeyState,
 }
 
@@ -84,12 +95,23 @@ pub struct Key {
 pub enum Step {
     /// Nothing can sign: publish a key that signs at once, and a standby beside it.
     Open,
-    /// Publish a standby.
-    Publish,
-    /// The standby signs from now on; the key before it stays published, its private half is destroyed.
+    /// Publish a key that will sign later: a standby, or the first one of the next algorithm.
+    Publish { algorithm: Algorithm },
+    /// An announced key signs from now on; the key before it stays published, its private half is destroyed. When it is
+    /// of the next algorithm, that is the tenant's algorithm from now on.
     Promote { kid: Kid, demoted: Option<Kid> },
+    /// An announced key that will never sign leaves the JWKS: its algorithm is not wanted any more.
+    Withdraw { kid: Kid },
     /// A key that nobody needs any more leaves the JWKS.
     Archive { kid: Kid },
+}
+
+/// A change of algorithm that will happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutOver {
+    pub algorithm: Algorithm,
+    /// Not before then.
+    pub at: Timestamp,
 }
 
 /// A rotation that somebody asks for would reach receivers that have not heard of the standby.
@@ -101,6 +123,22 @@ pub enum CannotRotate {
         "the standby key is not in every receiver's cache before {safe_at}; rotate then, or force it and accept failed verifications"
     )]
     TooSoon { safe_at: Timestamp },
+    #[error("not every node serves the standby key yet; ask again in a few seconds")]
+    NotEverywhere,
+}
+
+/// A change of algorithm that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotCutOver {
+    #[error("the tenant's tokens are signed with {} already", .0.as_str())]
+    Same(Algorithm),
+    #[error(
+        "keys of {} would not be in every receiver's cache at {at}, which is {} too early: cut over at {earliest} or later",
+        .algorithm.as_str(), policy::spoken(.earliest.since(*.at))
+    )]
+    TooSoon { algorithm: Algorithm, at: Timestamp, earliest: Timestamp },
+    #[error("{at} is more than a year away")]
+    TooLate { at: Timestamp },
 }
 
 /// A revocation that makes no sense.
@@ -112,19 +150,36 @@ pub enum CannotRevoke {
     NotPublished(&'static str),
 }
 
-/// The keys of one tenant, archived and revoked ones left out or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How far ahead a change of algorithm may be planned.
+const CUT_OVER_WITHIN: Duration = Duration::from_hours(24 * 365);
+
+/// The keys of one tenant, archived and revoked ones left out or not, and what they sign with.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRing {
     keys: Vec<Key>,
+    algorithm: Algorithm,
+    cut_over: Option<CutOver>,
 }
 
 impl KeyRing {
-    pub fn new(keys: Vec<Key>) -> Self {
-        Self { keys }
+    pub fn new(keys: Vec<Key>, algorithm: Algorithm, cut_over: Option<CutOver>) -> Self {
+        Self { keys, algorithm, cut_over }
     }
 
     pub fn keys(&self) -> &[Key] {
         &self.keys
+    }
+
+    pub fn find(&self, kid: &Kid) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub fn cut_over(&self) -> Option<CutOver> {
+        self.cut_over
     }
 
     /// The key that signs.
@@ -132,10 +187,22 @@ impl KeyRing {
         self.keys.iter().find(|key| matches!(key.state, KeyState::Active { .. }))
     }
 
-    /// The key that signs next: of several, the one that has been published the longest.
+    /// The key that signs next.
     pub fn standby(&self) -> Option<&Key> {
-        let pending = self.keys.iter().filter(|key| key.state == KeyState::Pending);
+        self.pending_of(self.algorithm)
+    }
+
+    /// Of several announced keys of an algorithm, the one that has been published the longest.
+    fn pending_of(&self, algorithm: Algorithm) -> Option<&Key> {
+        let pending = self.keys.iter().filter(|key| key.state == KeyState::Pending && key.algorithm == algorithm);
         pending.min_by(|a, b| (a.publication, &a.kid).cmp(&(b.publication, &b.kid)))
+    }
+
+    /// Announced keys of an algorithm that is neither in use nor planned.
+    fn purposeless(&self) -> impl Iterator<Item = &Key> {
+        let next = self.cut_over.map(|cut_over| cut_over.algorithm);
+        let wanted = move |key: &Key| key.algorithm == self.algorithm || Some(key.algorithm) == next;
+        self.keys.iter().filter(move |key| key.state == KeyState::Pending && !wanted(key))
     }
 
     /// What the JWKS lists, in its order: the active key, pending ones, retiring ones newest first.
@@ -144,13 +211,22 @@ impl KeyRing {
         keys.sort_by_key(|key| {
             let (rank, newest_first) = match key.state {
                 KeyState::Active { .. } => (0, 0),
-                KeyState::Pending => (1, key.published_at.as_micros()),
-                KeyState::Retiring { retired_at } => (2, -retired_at.as_micros()),
-                KeyState::Archived | KeyState::Revoked { .. } => (3, 0),
+                KeyState::Pending if key.algorithm == self.algorithm => (1, key.published_at.as_micros()),
+                KeyState::Pending => (2, key.published_at.as_micros()),
+                KeyState::Retiring { retired_at } => (3, -retired_at.as_micros()),
+                KeyState::Archived | KeyState::Revoked { .. } => (4, 0),
             };
             (rank, newest_first, key.kid.clone())
         });
         keys
+    }
+
+    /// Whether keys of several algorithms are published, which some receivers do not take (`kty` or `alg` unknown to them
+    /// makes them refuse the whole set).
+    pub fn is_mixed(&self) -> bool {
+        let mut algorithms = self.keys.iter().filter(|key| key.state.is_published()).map(|key| key.algorithm);
+        let first = algorithms.next();
+        algorithms.any(|algorithm| Some(algorithm) != first)
     }
 
     /// The number of the publication that lists new keys.
@@ -158,75 +234,10 @@ impl KeyRing {
         self.keys.iter().map(|key| key.publication).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// The instant from which no well-behaved receiver can lack the standby.
-    fn safe_at(&self, standby: &Key, policy: &KeyPolicy) -> Timestamp {
-        match self.active() {
-            Some(active) if standby.publication > active.publication => {
-                standby.published_at.plus(policy.margins().publish_ahead)
-            }
-            // Whoever can check the active key, or nothing at all, fetches a set in which the standby already stands.
-            Some(_) | None => standby.published_at,
-        }
-    }
-
-    /// What happens next by itself, and when at the earliest.
-    pub fn next(&self, policy: &KeyPolicy) -> (Timestamp, Step) {
-        let at_once = Timestamp::from_micros(0);
-        let Some(active) = self.active() else {
-            return match self.standby() {
-                Some(standby) => (at_once, Step::Promote { kid: standby.kid.clone(), demoted: None }),
-                None => (at_once, Step::Open),
-            };
-        };
-        let Some(standby) = self.standby() else {
-            return (at_once, Step::Publish);
-        };
-        let KeyState::Active { activated_at } = active.state else {
-            return (at_once, Step::Open);
-        };
-        let due_at = activated_at.plus(policy.margins().period).max(self.safe_at(standby, policy));
-        let promotion = (due_at, Step::Promote { kid: standby.kid.clone(), demoted: Some(active.kid.clone()) });
-        match self.next_archival(policy) {
-            Some(archival) if archival.0 <= promotion.0 => archival,
-            _ => promotion,
-        }
-    }
-
-    fn next_archival(&self, policy: &KeyPolicy) -> Option<(Timestamp, Step)> {
-        let retiring = self.keys.iter().filter_map(|key| match key.state {
-            KeyState::Retiring { retired_at } => Some((retired_at.plus(policy.margins().grace), key)),
-            _ => None,
-        });
-        let (at, key) = retiring.min_by_key(|(at, _)| *at)?;
-        Some((at, Step::Archive { kid: key.kid.clone() }))
-    }
-
-    /// What is to be done now, if anything.
-    pub fn next_step(&self, policy: &KeyPolicy, now: Timestamp) -> Option<Step> {
-        let (at, step) = self.next(policy);
-        (at <= now).then_some(step)
-    }
-
-    /// The step that a rotation on request takes, unless receivers would be hurt by it.
-    pub fn rotate_now(&self, policy: &KeyPolicy, now: Timestamp) -> Result<Step, CannotRotate> {
-        let standby = self.standby().ok_or(CannotRotate::NoStandby)?;
-        let safe_at = self.safe_at(standby, policy);
-        if safe_at > now {
-            return Err(CannotRotate::TooSoon { safe_at });
-        }
-        self.force_rotation()
-    }
-
-    /// The same, whoever is hurt.
-    pub fn force_rotation(&self) -> Result<Step, CannotRotate> {
-        let standby = self.standby().ok_or(CannotRotate::NoStandby)?;
-        Ok(Step::Promote { kid: standby.kid.clone(), demoted: self.active().map(|active| active.kid.clone()) })
-    }
-
     /// The key to sign with after `kid` is revoked in the same transaction: `None` when the active key is untouched or
     /// nothing stands by.
     pub fn revoke(&self, kid: &Kid) -> Result<Option<Kid>, CannotRevoke> {
-        let key = self.keys.iter().find(|key| key.kid == *kid).ok_or(CannotRevoke::Unknown)?;
+        let key = self.find(kid).ok_or(CannotRevoke::Unknown)?;
         if !key.state.is_published() {
             return Err(CannotRevoke::NotPublished(key.state.as_str()));
         }
@@ -234,52 +245,32 @@ impl KeyRing {
         Ok(if was_active { self.standby().map(|standby| standby.kid.clone()) } else { None })
     }
 
-    /// The ring after a step was carried out at `now`. `created` names the keys that the step makes, in order.
+    /// The ring after a step was carried out. `created` are the keys that the step makes, in order.
     #[must_use]
-    pub fn after(&self, step: &Step, now: Timestamp, created: &[Key]) -> Self {
-        let mut keys = self.keys.clone();
-        keys.extend_from_slice(created);
-        for key in &mut keys {
-            key.state = match step {
+    pub fn after(&self, step: &Step, situation: &Situation, created: &[Key]) -> Self {
+        let mut ring = self.clone();
+        ring.keys.extend_from_slice(created);
+        let now = situation.now;
+        for key in &mut ring.keys {
+            let state = match step {
                 Step::Promote { kid, .. } if key.kid == *kid => KeyState::Active { activated_at: now },
                 Step::Promote { demoted: Some(kid), .. } if key.kid == *kid => KeyState::Retiring { retired_at: now },
-                Step::Archive { kid } if key.kid == *kid => KeyState::Archived,
-                Step::Promote { .. } | Step::Archive { .. } | Step::Open | Step::Publish => key.state,
+                Step::Archive { kid } | Step::Withdraw { kid } if key.kid == *kid => KeyState::Archived,
+                Step::Promote { .. }
+                | Step::Withdraw { .. }
+                | Step::Archive { .. }
+                | Step::Open
+                | Step::Publish { .. } => continue,
             };
+            key.state = state;
+            key.since = situation.service_time;
         }
-        Self { keys }
-    }
-
-    /// What will happen by itself, soonest first, `entries_max` steps far. Kids that do not exist yet are made up.
-    pub fn plan(&self, policy: &KeyPolicy, now: Timestamp, entries_max: usize) -> Vec<(Timestamp, Step)> {
-        let mut ring = self.clone();
-        let mut at = now;
-        let mut entries = Vec::new();
-        while entries.len() < entries_max {
-            let (due_at, step) = ring.next(policy);
-            at = at.max(due_at);
-            let created = ring.made_up_keys(&step, at, entries.len());
-            ring = ring.after(&step, at, &created);
-            entries.push((at, step));
+        if let Some(algorithm) = ring.active().map(|active| active.algorithm)
+            && algorithm != ring.algorithm
+        {
+            (ring.algorithm, ring.cut_over) = (algorithm, None);
         }
-        entries
-    }
-
-    fn made_up_keys(&self, step: &Step, at: Timestamp, number: usize) -> Vec<Key> {
-        let algorithm = self.keys.last().map_or(Algorithm::Es256, |key| key.algorithm);
-        let publication = self.next_publication();
-        let key = |name: &str, state| Key {
-            kid: Kid::from_text(format!("(to be made, {name} {number})")),
-            algorithm,
-            publication,
-            published_at: at,
-            state,
-        };
-        match step {
-            Step::Open => vec![key("first", KeyState::Active { activated_at: at }), key("standby", KeyState::Pending)],
-            Step::Publish => vec![key("standby", KeyState::Pending)],
-            Step::Promote { .. } | Step::Archive { .. } => Vec::new(),
-        }
+        ring
     }
 }
 

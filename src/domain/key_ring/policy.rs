@@ -7,14 +7,94 @@ use crate::domain::token::TokenTtl;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// How long a receiver may keep the JWKS without asking again (`max-age`).
-pub const JWKS_MAX_AGE: Duration = Duration::from_mins(5);
-/// How much longer a cache may serve it while it asks (`stale-while-revalidate`).
-pub const JWKS_STALE_WHILE_REVALIDATE: Duration = Duration::from_mins(1);
 /// How far a receiver's clock may be off in either direction.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 /// How long a signed delivery may be under way.
 const DELIVERY_BUDGET: Duration = Duration::from_secs(30);
+
+/// What margins are measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Receivers as they are known to behave: some keep a JWKS for a day.
+    Standard,
+    /// Margins of seconds, for watching rotations: receivers must ask for the JWKS again whenever they meet an unknown key.
+    Development,
+}
+
+impl Profile {
+    pub const ALL: [Self; 2] = [Self::Standard, Self::Development];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Development => "development",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.as_str() == text)
+    }
+
+    /// How long a receiver may keep the JWKS without asking again (`max-age`).
+    pub const fn jwks_max_age(self) -> Duration {
+        match self {
+            Self::Standard => Duration::from_mins(5),
+            Self::Development => Duration::from_secs(1),
+        }
+    }
+
+    /// How much longer a cache may serve it while it asks (`stale-while-revalidate`).
+    pub const fn jwks_stale_while_revalidate(self) -> Duration {
+        match self {
+            Self::Standard => Duration::from_mins(1),
+            Self::Development => Duration::ZERO,
+        }
+    }
+
+    /// How long a node that is cut off from the database goes on serving the JWKS it has. A key that it does not list
+    /// counts as published only after that.
+    pub const fn jwks_outlives_database(self) -> Duration {
+        match self {
+            Self::Standard => DAY.saturating_mul(2),
+            Self::Development => Duration::from_secs(5),
+        }
+    }
+
+    pub const fn period_min(self) -> Duration {
+        match self {
+            Self::Standard => DAY.saturating_mul(7),
+            Self::Development => Duration::from_secs(2),
+        }
+    }
+
+    /// The longest that receivers are known to keep a JWKS is 24 h.
+    pub const fn publish_ahead_min(self) -> Duration {
+        match self {
+            Self::Standard => HOUR.saturating_mul(25),
+            Self::Development => Duration::from_secs(1),
+        }
+    }
+
+    /// The shortest safe grace: what the longest-lived token may need, and in earnest a day at least.
+    pub fn grace_min(self) -> Duration {
+        let cached = self.jwks_max_age() + self.jwks_stale_while_revalidate();
+        match self {
+            Self::Standard => {
+                let token = Duration::from_secs(u64::from(TokenTtl::MAX));
+                (token + 2 * CLOCK_SKEW + DELIVERY_BUDGET + cached).max(DAY)
+            }
+            Self::Development => DELIVERY_BUDGET + cached,
+        }
+    }
+
+    /// For how many periods a retired key may stay published: it bounds how many keys a JWKS lists.
+    const fn periods_of_grace_max(self) -> u32 {
+        match self {
+            Self::Standard => 2,
+            Self::Development => 30,
+        }
+    }
+}
 
 /// Margins as somebody wishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,68 +115,96 @@ impl Margins {
 /// Margins that no receiver can be hurt by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyPolicy {
+    profile: Profile,
     margins: Margins,
+}
+
+/// Which margin a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Margin {
+    Period,
+    PublishAhead,
+    Grace,
 }
 
 /// One reason why margins are refused. Spans are in the fault so that the words can say by how much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImpossibleMargin {
-    #[error("the rotation period is {}; it must lie between {} and {}", spoken(.0), spoken(&KeyPolicy::PERIOD_MIN), spoken(&KeyPolicy::PERIOD_MAX))]
-    Period(Duration),
-    #[error("keys would be published {} before they sign; some receivers keep a JWKS for 24 h, so it must be at least {}", spoken(.0), spoken(&KeyPolicy::PUBLISH_AHEAD_MIN))]
-    PublishAhead(Duration),
-    #[error("keys would be published {} before they sign but replaced every {}; publish-ahead must not exceed the period", spoken(.publish_ahead), spoken(.period))]
+    #[error("a key would sign for {}, which is {} too short: the period must be at least {}", spoken(*.period), spoken(.least.saturating_sub(*.period)), spoken(*.least))]
+    PeriodTooShort { period: Duration, least: Duration },
+    #[error("a key would sign for {}, which is {} too long: the period must be at most {}", spoken(*.period), spoken(.period.saturating_sub(KeyPolicy::PERIOD_MAX)), spoken(KeyPolicy::PERIOD_MAX))]
+    PeriodTooLong { period: Duration },
+    #[error("keys would be published {} before they sign, which is {} too short: {}, so it must be at least {}", spoken(*.publish_ahead), spoken(.least.saturating_sub(*.publish_ahead)), why_ahead(*.least), spoken(*.least))]
+    PublishAheadTooShort { publish_ahead: Duration, least: Duration },
+    #[error("keys would be published {} before they sign but replaced every {}: publish-ahead must not exceed the period, and does by {}", spoken(*.publish_ahead), spoken(*.period), spoken(.publish_ahead.saturating_sub(*.period)))]
     PublishAheadBeyondPeriod { publish_ahead: Duration, period: Duration },
-    #[error("keys would stay published {} after their last signature; tokens and caches may need them for {}", spoken(.0), spoken(&KeyPolicy::grace_min()))]
-    Grace(Duration),
-    #[error("keys would stay published {} after their last signature with a period of {}, and the JWKS would grow beyond four keys; grace must not exceed twice the period", spoken(.grace), spoken(.period))]
-    GraceBeyondPeriod { grace: Duration, period: Duration },
+    #[error("keys would stay published {} after their last signature, which is {} too short: tokens under way and caches may need them for {}", spoken(*.grace), spoken(.least.saturating_sub(*.grace)), spoken(*.least))]
+    GraceTooShort { grace: Duration, least: Duration },
+    #[error("keys would stay published {} after their last signature, {} longer than the {} at which the JWKS grows beyond what receivers take", spoken(*.grace), spoken(.grace.saturating_sub(*.most)), spoken(*.most))]
+    GraceTooLong { grace: Duration, most: Duration },
+}
+
+impl ImpossibleMargin {
+    pub fn margin(&self) -> Margin {
+        match self {
+            Self::PeriodTooShort { .. } | Self::PeriodTooLong { .. } => Margin::Period,
+            Self::PublishAheadTooShort { .. } | Self::PublishAheadBeyondPeriod { .. } => Margin::PublishAhead,
+            Self::GraceTooShort { .. } | Self::GraceTooLong { .. } => Margin::Grace,
+        }
+    }
+}
+
+fn why_ahead(least: Duration) -> &'static str {
+    if least < HOUR { "receivers need a moment to fetch them" } else { "some receivers keep a JWKS for 24 h" }
 }
 
 /// A span as people say it.
-fn spoken(span: &Duration) -> String {
-    let hours = span.as_secs_f64() / HOUR.as_secs_f64();
-    let (number, unit) = if hours >= 48.0 { (hours / 24.0, "days") } else { (hours, "h") };
+pub(super) fn spoken(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    let (number, unit) = match span {
+        _ if span >= 2 * DAY => (seconds / DAY.as_secs_f64(), "days"),
+        _ if span >= HOUR => (seconds / HOUR.as_secs_f64(), "h"),
+        _ if span >= Duration::from_mins(2) => (seconds / 60.0, "min"),
+        _ => (seconds, "s"),
+    };
     let text = format!("{number:.2}");
     format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 impl KeyPolicy {
-    pub const PERIOD_MIN: Duration = DAY.saturating_mul(7);
     pub const PERIOD_MAX: Duration = DAY.saturating_mul(365);
-    /// The longest that receivers are known to keep a JWKS is 24 h.
-    pub const PUBLISH_AHEAD_MIN: Duration = HOUR.saturating_mul(25);
-
-    /// The shortest safe grace: a day, or what the longest-lived token may need.
-    pub fn grace_min() -> Duration {
-        let token = Duration::from_secs(u64::from(TokenTtl::MAX));
-        let needed = token + 2 * CLOCK_SKEW + DELIVERY_BUDGET + JWKS_MAX_AGE + JWKS_STALE_WHILE_REVALIDATE;
-        needed.max(DAY)
-    }
 
     /// Accepts margins, or says everything that is wrong with them.
-    pub fn new(margins: Margins) -> Result<Self, Vec<ImpossibleMargin>> {
+    pub fn new(profile: Profile, margins: Margins) -> Result<Self, Vec<ImpossibleMargin>> {
         let Margins { period, publish_ahead, grace } = margins;
         let mut faults = Vec::new();
-        if !(Self::PERIOD_MIN..=Self::PERIOD_MAX).contains(&period) {
-            faults.push(ImpossibleMargin::Period(period));
+        if period < profile.period_min() {
+            faults.push(ImpossibleMargin::PeriodTooShort { period, least: profile.period_min() });
+        } else if period > Self::PERIOD_MAX {
+            faults.push(ImpossibleMargin::PeriodTooLong { period });
         }
-        if publish_ahead < Self::PUBLISH_AHEAD_MIN {
-            faults.push(ImpossibleMargin::PublishAhead(publish_ahead));
+        if publish_ahead < profile.publish_ahead_min() {
+            let least = profile.publish_ahead_min();
+            faults.push(ImpossibleMargin::PublishAheadTooShort { publish_ahead, least });
         } else if publish_ahead > period {
             faults.push(ImpossibleMargin::PublishAheadBeyondPeriod { publish_ahead, period });
         }
-        if grace < Self::grace_min() {
-            faults.push(ImpossibleMargin::Grace(grace));
-        } else if grace > 2 * period {
-            faults.push(ImpossibleMargin::GraceBeyondPeriod { grace, period });
+        let most = period.saturating_mul(profile.periods_of_grace_max());
+        if grace < profile.grace_min() {
+            faults.push(ImpossibleMargin::GraceTooShort { grace, least: profile.grace_min() });
+        } else if grace > most {
+            faults.push(ImpossibleMargin::GraceTooLong { grace, most });
         }
-        if faults.is_empty() { Ok(Self { margins }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { profile, margins }) } else { Err(faults) }
     }
 
     /// The margins of a policy that nobody has changed.
     pub const fn standard() -> Self {
-        Self { margins: Margins::STANDARD }
+        Self { profile: Profile::Standard, margins: Margins::STANDARD }
+    }
+
+    pub fn profile(&self) -> Profile {
+        self.profile
     }
 
     pub fn margins(&self) -> Margins {
@@ -110,32 +218,44 @@ mod tests {
 
     #[test]
     fn the_standard_margins_are_possible() {
-        assert_eq!(KeyPolicy::new(Margins::STANDARD), Ok(KeyPolicy::standard()));
+        assert_eq!(KeyPolicy::new(Profile::Standard, Margins::STANDARD), Ok(KeyPolicy::standard()));
     }
 
     #[test]
-    fn every_impossible_margin_is_named_at_once() {
+    fn every_impossible_margin_is_named_at_once_and_by_how_much() {
         let margins = Margins { period: DAY, publish_ahead: HOUR, grace: HOUR };
 
-        let faults = KeyPolicy::new(margins).unwrap_err();
+        let faults = KeyPolicy::new(Profile::Standard, margins).unwrap_err();
 
         assert_eq!(
-            faults,
-            [ImpossibleMargin::Period(DAY), ImpossibleMargin::PublishAhead(HOUR), ImpossibleMargin::Grace(HOUR)]
-        );
-        assert_eq!(
-            faults[1].to_string(),
-            "keys would be published 1 h before they sign; some receivers keep a JWKS for 24 h, so it must be at least 25 h"
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "a key would sign for 24 h, which is 6 days too short: the period must be at least 7 days",
+                "keys would be published 1 h before they sign, which is 24 h too short: some receivers keep a JWKS for 24 h, so it must be at least 25 h",
+                "keys would stay published 1 h after their last signature, which is 23 h too short: tokens under way and caches may need them for 24 h",
+            ]
         );
     }
 
     #[test]
     fn margins_that_contradict_each_other_are_refused() {
         let period = 7 * DAY;
+        let margins = Margins { period, publish_ahead: 8 * DAY, grace: 15 * DAY };
 
-        let ahead = KeyPolicy::new(Margins { period, publish_ahead: 8 * DAY, grace: 15 * DAY }).unwrap_err();
+        let faults = KeyPolicy::new(Profile::Standard, margins).unwrap_err();
 
-        assert!(matches!(ahead[0], ImpossibleMargin::PublishAheadBeyondPeriod { .. }));
-        assert!(matches!(ahead[1], ImpossibleMargin::GraceBeyondPeriod { .. }));
+        assert!(matches!(faults[0], ImpossibleMargin::PublishAheadBeyondPeriod { .. }));
+        assert!(faults[0].to_string().ends_with("and does by 24 h"), "{}", faults[0]);
+        assert!(matches!(faults[1], ImpossibleMargin::GraceTooLong { .. }));
+    }
+
+    #[test]
+    fn margins_of_seconds_must_be_asked_for_by_name() {
+        let seconds = Duration::from_secs;
+        let margins = Margins { period: seconds(4), publish_ahead: seconds(2), grace: seconds(40) };
+
+        assert_eq!(KeyPolicy::new(Profile::Standard, margins).unwrap_err().len(), 3);
+        assert!(KeyPolicy::new(Profile::Development, margins).is_ok());
+        assert_eq!(Profile::parse("development"), Some(Profile::Development));
     }
 }

@@ -27,13 +27,13 @@ pub(super) struct Admissions<'e> {
 impl<'e> Admissions<'e> {
     pub(super) fn of(engine: &'e Engine, events: &[Arc<Event>], listeners: &Listeners, now: Timestamp) -> Self {
         let mut admissions = Self { engine, entries: Vec::new(), admitted: Vec::new() };
-        let node_id = engine.node_id();
+        let (node_id, may_sign) = (engine.node_id(), engine.may_sign());
         let mut lanes = engine.lanes();
         for (at, event) in events.iter().enumerate() {
             let load = load_of(event.payload.len());
             for listener in listeners.get(&(event.tenant_id, event.event_type.clone())).into_iter().flatten() {
                 let key = DeliveryKey { webhook_id: listener.webhook_id, event_id: event.id };
-                admissions.entries.push(if lanes.admit(listener.webhook_id, load) {
+                admissions.entries.push(if may_sign && lanes.admit(listener.webhook_id, load) {
                     admissions.admitted.push((at, listener.webhook_id, load));
                     Entry { key, due_at: now.plus(LEASE), attempts: 0, node_id: Some(node_id) }
                 } else {

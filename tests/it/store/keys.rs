@@ -2,8 +2,9 @@
 
 use signet::domain::access::{ApiKey, Scope};
 use signet::domain::id::ApiKeyId;
-use signet::domain::key_ring::{Key, KeyState, Kid};
+use signet::domain::key_ring::{Key, KeyState, Kid, ServiceTime, Situation};
 use signet::domain::tenant::Tenant;
+use signet::domain::time::Timestamp;
 use signet::domain::token::Algorithm;
 use signet::store::signing_keys::{self, StoredKey};
 use signet::store::{StoreError, api_keys, tenants};
@@ -20,9 +21,16 @@ fn signing_key(number: u8, state: KeyState) -> StoredKey {
         algorithm: Algorithm::Es256,
         publication: u32::from(number),
         published_at: second(i64::from(number)),
+        version: i64::from(number),
+        since: ServiceTime::ZERO,
+        missed_at: None,
         state,
     };
-    StoredKey { key, public_jwk: format!("jwk {number}"), private_jwe: Some(format!("jwe {number}")) }
+    StoredKey { key, public_jwk: format!("jwk {number}"), private_half: Some(format!("jwe {number}")) }
+}
+
+fn at(now: Timestamp) -> Situation {
+    Situation { now, service_time: ServiceTime::ZERO, served_version: 0 }
 }
 
 fn active() -> KeyState {
@@ -53,7 +61,7 @@ impl Database {
     /// The states of tenant 1's keys, oldest first, and whether their private halves are kept.
     async fn ring(&mut self) -> Vec<(KeyState, bool)> {
         let stored = signing_keys::of_tenant(self.conn(), tenant_id(1)).await.unwrap();
-        stored.iter().map(|stored| (stored.key.state, stored.private_jwe.is_some())).collect()
+        stored.iter().map(|stored| (stored.key.state, stored.private_half.is_some())).collect()
     }
 
     /// Tries every transition on key 1 at one instant; answers which of them happened.
@@ -61,10 +69,10 @@ impl Database {
         let (tenant_id, kid, now) = (tenant_id(1), kid(1), second(9));
         let conn = self.conn();
         let changed = match name {
-            "promote" => signing_keys::promote(conn, tenant_id, &kid, now).await,
-            "demote" => signing_keys::demote(conn, tenant_id, &kid, now).await,
-            "archive" => signing_keys::archive(conn, tenant_id, &kid, now).await,
-            _ => signing_keys::revoke(conn, tenant_id, &kid, "leaked", now).await,
+            "promote" => signing_keys::promote(conn, tenant_id, &kid, &at(now)).await,
+            "demote" => signing_keys::demote(conn, tenant_id, &kid, &at(now)).await,
+            "archive" => signing_keys::archive(conn, tenant_id, &kid, &at(now)).await,
+            _ => signing_keys::revoke(conn, tenant_id, &kid, "leaked", &at(now)).await,
         };
         changed.unwrap()
     }
@@ -104,7 +112,7 @@ async fn check_transitions(past: &[&str], possible: &[&str]) {
 
 #[tokio::test]
 async fn a_signing_key_changes_only_to_states_that_follow_its_own() {
-    check_transitions(&[], &["promote", "revoke"]).await;
+    check_transitions(&[], &["promote", "archive", "revoke"]).await;
     check_transitions(&["promote"], &["demote", "revoke"]).await;
     check_transitions(&["promote", "demote"], &["archive", "revoke"]).await;
     check_transitions(&["promote", "demote", "archive"], &[]).await;
@@ -133,7 +141,7 @@ async fn no_second_key_that_signs_is_added() {
 async fn no_key_is_promoted_beside_one_that_signs() {
     let mut database = Database::with_keys(&[signing_key(1, active()), signing_key(2, KeyState::Pending)]).await;
 
-    let promoted = signing_keys::promote(database.conn(), tenant_id(1), &kid(2), second(9)).await;
+    let promoted = signing_keys::promote(database.conn(), tenant_id(1), &kid(2), &at(second(9))).await;
 
     assert!(matches!(promoted, Err(StoreError::Conflict(_))), "{promoted:?}");
 }
@@ -142,7 +150,7 @@ async fn no_key_is_promoted_beside_one_that_signs() {
 async fn the_key_of_another_tenant_does_not_change() {
     let mut database = Database::with_keys(&[signing_key(1, KeyState::Pending)]).await;
 
-    let changed = signing_keys::promote(database.conn(), tenant_id(2), &kid(1), second(9)).await.unwrap();
+    let changed = signing_keys::promote(database.conn(), tenant_id(2), &kid(1), &at(second(9))).await.unwrap();
 
     assert!(!changed);
     assert_eq!(database.ring().await, [(KeyState::Pending, true)]);
@@ -155,7 +163,7 @@ async fn a_signing_key_is_read_as_it_was_published() {
     let stored = signing_keys::of_tenant(database.conn(), tenant_id(1)).await.unwrap();
 
     assert_eq!(stored[0].key, signing_key(1, active()).key);
-    assert_eq!((stored[0].public_jwk.as_str(), stored[0].private_jwe.as_deref()), ("jwk 1", Some("jwe 1")));
+    assert_eq!((stored[0].public_jwk.as_str(), stored[0].private_half.as_deref()), ("jwk 1", Some("jwe 1")));
     assert_eq!(stored[1].key, signing_key(2, KeyState::Pending).key);
 }
 

@@ -1,0 +1,94 @@
+//! Everything that can be configured, as a table. The README's is printed from it.
+
+/// One thing that can be configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The name in `signet.toml`; with dashes for underscores, the flag.
+    pub name: &'static str,
+    /// The name in the environment.
+    pub variable: &'static str,
+    pub default: &'static str,
+    pub help: &'static str,
+    /// Whether it may be given as a flag. Secrets may not: command lines are seen by everybody.
+    pub is_flag: bool,
+}
+
+const fn setting(name: &'static str, variable: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, variable, default, help, is_flag: true }
+}
+
+const fn secret(name: &'static str, variable: &'static str, help: &'static str) -> Setting {
+    Setting { name, variable, default: "", help, is_flag: false }
+}
+
+/// Every setting, in the order of the README.
+pub const SETTINGS: [Setting; 15] = [
+    setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
+    setting(
+        "database_url",
+        "SIGNET_DATABASE_URL",
+        "sqlite://data/signet.db",
+        "The database: sqlite:// and a path, relative to the working directory or absolute (sqlite:///var/lib/signet.db), or postgres://user:password@host/database",
+    ),
+    setting(
+        "public_url",
+        "SIGNET_PUBLIC_URL",
+        "",
+        "The URL under which receivers reach this server; it is the issuer of tokens. Without it, http:// and the listen address",
+    ),
+    setting(
+        "master_key_file",
+        "SIGNET_MASTER_KEY_FILE",
+        "keys/master.key",
+        "The file with the key that seals all others; made at the first start. Back it up: without it, the database's keys are lost",
+    ),
+    secret(
+        "master_key",
+        "SIGNET_MASTER_KEY",
+        "The master key itself (the JWK that the file would hold), instead of a file",
+    ),
+    secret(
+        "admin_key",
+        "SIGNET_ADMIN_KEY",
+        "An API key of your choice with every right, at least 32 characters; for automation",
+    ),
+    setting(
+        "egress_allow",
+        "SIGNET_EGRESS_ALLOW",
+        "",
+        "Networks that webhooks may reach besides public addresses, such as 127.0.0.0/8,10.1.0.0/16",
+    ),
+    setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
+    setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
+    setting(
+        "retention",
+        "SIGNET_RETENTION",
+        "30d",
+        "How long events and the log of their deliveries are kept (at least 4d); whole days are forgotten together",
+    ),
+    setting(
+        "revocations_file",
+        "SIGNET_REVOCATIONS_FILE",
+        "",
+        "The file in which revoked keys are written down apart from the database, so that a restored backup does not bring them back. Without it, revoked-keys beside the master key",
+    ),
+    setting(
+        "key_profile",
+        "SIGNET_KEY_PROFILE",
+        "standard",
+        "What the following margins are measured against: standard, or development, which allows seconds and is not for receivers in earnest",
+    ),
+    setting("key_period", "SIGNET_KEY_PERIOD", "90d", "How long a key signs before the next one does (7d to 365d)"),
+    setting(
+        "key_publish_ahead",
+        "SIGNET_KEY_PUBLISH_AHEAD",
+        "7d",
+        "How long a key is published before it signs (at least 25h)",
+    ),
+    setting(
+        "key_grace",
+        "SIGNET_KEY_GRACE",
+        "7d",
+        "How long a key stays published after its last signature (at least 24h)",
+    ),
+];

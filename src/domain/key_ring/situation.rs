@@ -1,0 +1,116 @@
+//! What is known when a step is decided: the time, measured in a way that nobody can set, and what every node serves.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+
+/// Time that the nodes of an installation have measured by clocks that cannot be set, counted up in the database since it
+/// was made. It may lag behind what has really passed, as when every node was down, and never runs ahead of it. Margins
+/// are counted in it, so no wrong clock shortens one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ServiceTime(Duration);
+
+impl ServiceTime {
+    pub const ZERO: Self = Self(Duration::ZERO);
+
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(Duration::from_micros(micros))
+    }
+
+    pub fn as_micros(self) -> u64 {
+        u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// How much of it has passed since `earlier`.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for ServiceTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0.as_secs())
+    }
+}
+
+/// What is known when a step is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// What the calendar says. Only how long a key signs goes by it, which hurts nobody when it is wrong.
+    pub now: Timestamp,
+    pub service_time: ServiceTime,
+    /// Every node that lives serves this version of the keys, or a later one.
+    pub served_version: i64,
+}
+
+/// How long a node may sign without having heard from the database which key does. What was handed to it before it was
+/// cut off is sent within that time; afterwards the key may have been revoked or gone.
+pub const SIGNING_LEASE: Duration = Duration::from_mins(1);
+
+/// How far a node's clock may differ from the database's before it is told of.
+pub const CLOCK_OFFSET_NOTED: Duration = Duration::from_millis(500);
+/// How far it may differ before the node signs no more: its tokens would be expired, or not valid yet.
+pub const CLOCK_OFFSET_MAX: Duration = Duration::from_mins(1);
+
+/// A node's leave to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SigningLease {
+    /// When the database was last asked with success, by a clock that cannot be set.
+    confirmed: Option<Duration>,
+    clock_is_wrong: bool,
+}
+
+impl SigningLease {
+    /// The keys were loaded as they stood at an instant of the node's own monotonic clock.
+    pub fn confirm(&mut self, asked_at: Duration) {
+        self.confirmed = self.confirmed.max(Some(asked_at));
+    }
+
+    /// The node's clock was compared with the database's.
+    pub fn compare(&mut self, offset: Duration) {
+        self.clock_is_wrong = offset > CLOCK_OFFSET_MAX;
+    }
+
+    pub fn holds_at(&self, monotonic: Duration) -> bool {
+        !self.clock_is_wrong && self.silent_for(monotonic).is_some_and(|silence| silence <= SIGNING_LEASE)
+    }
+
+    /// For how long the database has not been heard from; `None` before the first time.
+    pub fn silent_for(&self, monotonic: Duration) -> Option<Duration> {
+        self.confirmed.map(|confirmed| monotonic.saturating_sub(confirmed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_signs_for_a_minute_after_it_last_heard_from_the_database() {
+        let mut lease = SigningLease::default();
+        assert!(!lease.holds_at(Duration::ZERO), "it has not heard from it yet");
+
+        lease.confirm(Duration::from_secs(10));
+
+        assert!(lease.holds_at(Duration::from_secs(70)));
+        assert!(!lease.holds_at(Duration::from_secs(71)));
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_wrong_does_not_sign() {
+        let mut lease = SigningLease::default();
+        lease.confirm(Duration::ZERO);
+
+        lease.compare(Duration::from_secs(61));
+        assert!(!lease.holds_at(Duration::ZERO));
+
+        lease.compare(Duration::from_secs(1));
+        assert!(lease.holds_at(Duration::ZERO));
+    }
+}

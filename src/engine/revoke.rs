@@ -1,0 +1,142 @@
+//! Taking a key back at once, for good, and letting receivers know.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::Engine;
+use super::keys::KeysError;
+use super::rotate::held;
+use crate::domain::event::Event;
+use crate::domain::event_type::EventType;
+use crate::domain::id::{EventId, TenantId};
+use crate::domain::key_ring::{CannotRevoke, KeyState, Kid, Situation};
+use crate::store::signing_keys::StoredKey;
+use crate::store::{Conn, StoreError, events, queue, signing_keys, tenants};
+
+/// What receivers are told by.
+const KEY_REVOKED: &str = "signet.key.revoked";
+/// Why a key is revoked that was revoked before.
+const REVOKED_BEFORE: &str = "it was revoked before, and a restored database had brought it back";
+
+/// A revocation that was asked for did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    #[error(transparent)]
+    CannotRevoke(#[from] CannotRevoke),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+}
+
+impl From<StoreError> for RevokeError {
+    fn from(error: StoreError) -> Self {
+        Self::Keys(error.into())
+    }
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The key that signs in its stead, if it signed.
+    pub successor: Option<Kid>,
+    /// How many webhooks are told of it.
+    pub told: u64,
+}
+
+impl Engine {
+    /// Takes a key out of the JWKS at once. If it signed, the standby signs from the same transaction on; what is pending
+    /// is signed when it is sent, and so with that one. Every webhook of the tenant is told by an event that the new key
+    /// signs: whoever verifies it fetches the set anew, and forgets the key.
+    pub async fn revoke_key(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
+        let revoked = self.revoke(tenant_id, kid, reason).await?;
+        self.look_again();
+        self.follow_up(tenant_id).await;
+        Ok(revoked)
+    }
+
+    async fn revoke(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
+        let mut tx = self.store.write().await?;
+        let (_, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRevoke::Unknown)?;
+        let successor = ring.revoke(kid)?;
+        let situation = self.situation_on(tx.conn()).await?;
+        // First what no backup can undo. When the rest fails, the key is revoked by it before long.
+        self.remember_revocation(tenant_id, kid);
+        signing_keys::revoke(tx.conn(), tenant_id, kid, reason, &situation).await?;
+        if let Some(successor) = &successor {
+            signing_keys::promote(tx.conn(), tenant_id, successor, &situation).await?;
+        }
+        tenants::touch_keys(tx.conn(), tenant_id).await?;
+        let active = match &successor {
+            Some(successor) => Some(successor),
+            None => ring.active().map(|active| &active.kid).filter(|active| *active != kid),
+        };
+        let payload = json!({
+            "kid": kid.as_str(),
+            "reason": reason,
+            "revoked_at": situation.now.to_string(),
+            "active_kid": active.map(Kid::as_str),
+        });
+        let told = self.tell_all(tx.conn(), tenant_id, payload.to_string().into(), &situation).await?;
+        tx.commit().await?;
+        tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, webhooks.count = told, "a key was revoked");
+        Ok(Revoked { successor, told })
+    }
+
+    /// Queues an event for every webhook of a tenant that listens, whatever it is subscribed to.
+    async fn tell_all(
+        &self,
+        conn: &mut Conn,
+        tenant_id: TenantId,
+        payload: Bytes,
+        situation: &Situation,
+    ) -> Result<u64, StoreError> {
+        let id = EventId::from_bytes(self.clock.id());
+        let told = queue::insert_for_all(conn, tenant_id, id, situation.now).await?;
+        let event = Event {
+            id,
+            tenant_id,
+            event_type: KEY_REVOKED.parse::<EventType>().expect("a name of ours is well formed"),
+            payload,
+            occurred_at: situation.now,
+            accepted_at: situation.now,
+            deliveries: u32::try_from(told).unwrap_or(u32::MAX),
+        };
+        events::insert(conn, &[Arc::new(event)]).await?;
+        Ok(told)
+    }
+
+    /// Writes a revocation where no backup of the database forgets it. A revocation is not held up when that cannot be.
+    fn remember_revocation(&self, tenant_id: TenantId, kid: &Kid) {
+        if let Err(error) = self.revocations.note(kid, tenant_id, self.clock.now()) {
+            let path = self.revocations.path().display();
+            tracing::error!(key.kid = %kid, %path, error = &error as &dyn std::error::Error, "a revocation could not be written down apart from the database; restoring a backup of today would bring the key back");
+        }
+    }
+
+    /// Learns of revocations by other nodes; answers what was revoked before and stands in the database as if it had not
+    /// been.
+    pub(super) fn resurrected(&self, tenant_id: TenantId, stored: &[StoredKey]) -> Vec<Kid> {
+        let revoked = |stored: &&StoredKey| matches!(stored.key.state, KeyState::Revoked { .. });
+        stored.iter().filter(revoked).for_each(|stored| self.remember_revocation(tenant_id, &stored.key.kid));
+        let published = stored.iter().map(|stored| &stored.key).filter(|key| key.state.is_published());
+        published.map(|key| &key.kid).filter(|kid| self.revocations.holds(kid)).cloned().collect()
+    }
+
+    /// Revokes what a restored database brought back.
+    pub(super) async fn revoke_again(&self, tenant_id: TenantId) -> Result<(), KeysError> {
+        let resurrected = self.keys_of(tenant_id).map(|keys| keys.resurrected.clone()).unwrap_or_default();
+        for kid in &resurrected {
+            match self.revoke(tenant_id, kid, REVOKED_BEFORE).await {
+                // Somebody else was first.
+                Ok(_) | Err(RevokeError::CannotRevoke(_)) => {}
+                Err(RevokeError::Keys(error)) => return Err(error),
+            }
+        }
+        if !resurrected.is_empty() {
+            self.refresh_keys().await?;
+            self.look_again();
+        }
+        Ok(())
+    }
+}

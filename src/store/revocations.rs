@@ -1,0 +1,83 @@
+//! Which keys were revoked, for good: a file apart from the database, to which lines are added and never taken away.
+//!
+//! A database that is restored from a backup has forgotten what was revoked since. The file has not, and whoever opens
+//! that database revokes those keys again before anybody can verify with them.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Result, StoreError};
+use crate::domain::id::TenantId;
+use crate::domain::key_ring::Kid;
+use crate::domain::time::Timestamp;
+
+/// The open file and what stands in it.
+pub struct Revocations {
+    path: PathBuf,
+    kids: Mutex<BTreeSet<Kid>>,
+}
+
+impl Revocations {
+    /// Reads the file. One that is missing is made with the first revocation.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(StoreError::File { path: path.to_owned(), source }),
+        };
+        let kids = text.lines().filter_map(|line| line.split_whitespace().next()).map(Kid::from_text).collect();
+        Ok(Self { path: path.to_owned(), kids: Mutex::new(kids) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn holds(&self, kid: &Kid) -> bool {
+        self.kids().contains(kid)
+    }
+
+    /// Adds a line, durably, unless the key stands there already.
+    pub fn note(&self, kid: &Kid, tenant_id: TenantId, at: Timestamp) -> io::Result<()> {
+        let mut kids = self.kids();
+        if kids.contains(kid) {
+            return Ok(());
+        }
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        // One write: several processes may add lines at the same time.
+        file.write_all(format!("{kid} {at} {tenant_id}\n").as_bytes())?;
+        file.sync_all()?;
+        OpenOptions::new().read(true).open(folder)?.sync_all()?;
+        kids.insert(kid.clone());
+        Ok(())
+    }
+
+    fn kids(&self) -> MutexGuard<'_, BTreeSet<Kid>> {
+        self.kids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_is_known_to_whoever_opens_the_file_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/revoked-keys");
+        let (kid, tenant_id) = (Kid::from_text("-kid"), TenantId::from_bytes([1; 16]));
+        let revocations = Revocations::open(&path).unwrap();
+        assert!(!revocations.holds(&kid));
+
+        revocations.note(&kid, tenant_id, Timestamp::from_micros(0)).unwrap();
+        revocations.note(&kid, tenant_id, Timestamp::from_micros(1)).unwrap();
+
+        assert!(Revocations::open(&path).unwrap().holds(&kid));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("-kid 1970-01-01T00:00:00Z {tenant_id}\n"));
+    }
+}
