@@ -5,6 +5,7 @@
 //! one of these types is true: its constructor refused everything else.
 
 pub mod access;
+pub mod audit;
 pub mod delivery;
 pub mod event;
 pub mod event_type;

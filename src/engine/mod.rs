@@ -12,6 +12,7 @@
 
 pub mod access;
 mod addressees;
+pub mod audit;
 mod bodies;
 pub mod clock;
 pub mod deliveries;

@@ -8,13 +8,14 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 4] = ["foundation", "nodes", "retention", "key_safety"];
+const NAMES: [&str; 5] = ["foundation", "nodes", "retention", "key_safety", "audit"];
 
 const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_nodes.sql"),
     include_str!("../../migrations/sqlite/0003_retention.sql"),
     include_str!("../../migrations/sqlite/0004_key_safety.sql"),
+    include_str!("../../migrations/sqlite/0005_audit.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -22,6 +23,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0002_nodes.sql"),
     include_str!("../../migrations/postgres/0003_retention.sql"),
     include_str!("../../migrations/postgres/0004_key_safety.sql"),
+    include_str!("../../migrations/postgres/0005_audit.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

@@ -8,6 +8,7 @@
 //! `begin immediate` transactions, beside several that only read.
 
 pub mod api_keys;
+pub mod audit;
 pub mod batch;
 mod bulk;
 pub mod deliveries;

@@ -61,6 +61,11 @@ impl<'r> Record<'r> {
         Ok(Bytes::copy_from_slice(self.get::<&[u8]>(column)?))
     }
 
+    /// The thirty-two bytes of a SHA-256.
+    pub(super) fn digest(&self, column: &'static str) -> Result<[u8; 32]> {
+        self.get::<&[u8]>(column)?.try_into().map_err(|_| self.corrupt(column, "not thirty-two bytes"))
+    }
+
     pub(super) fn int(&self, column: &'static str) -> Result<i64> {
         self.get(column)
     }

@@ -22,6 +22,9 @@ pub(super) const NODE_LOST: &str = "node_lost";
 /// Changed by whoever makes what a first start lacks, so that of several nodes one makes it and the others find it.
 const FIRST_START: &str = "first_start";
 
+/// Changed by whoever writes into the installation's audit log, so that its entries are written one after the other.
+pub(super) const AUDIT: &str = "audit";
+
 /// Changed by whoever sweeps, so that one node does it at a time.
 pub(super) const SWEEP: &str = "sweep";
 
