@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
 use crate::domain::access::{self, Scope};
+use crate::domain::audit::Actor;
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::key_ring::{KeyState, Kid, Step};
 use crate::domain::tenant;
@@ -91,12 +92,14 @@ pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -
         KeysAction::List => list_keys(engine, tenant_id),
         KeysAction::Plan => plan(engine, tenant_id).await,
         KeysAction::Rotate { force } => {
-            let kid = engine.rotate(tenant_id, if force { Haste::Forced } else { Haste::WhenSafe }).await?;
+            let haste = if force { Haste::Forced } else { Haste::WhenSafe };
+            let kid = engine.rotate(Actor::CommandLine, tenant_id, haste).await?;
             say!("{kid} signs from now on; a running server follows within seconds");
             Ok(())
         }
         KeysAction::Revoke { kid, reason } => {
-            let revoked = engine.revoke_key(tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
+            let kid = Kid::from_text(kid);
+            let revoked = engine.revoke_key(Actor::CommandLine, tenant_id, &kid, &reason).await?;
             say!("{kid} is revoked and no longer published; a running server follows within seconds");
             if let Some(successor) = &revoked.successor {
                 say!("{successor} signs in its stead");
@@ -205,8 +208,8 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
             let token_ttl = TokenTtl::from_seconds(token_ttl)?;
             tenant::check_name(&name).context("the name")?;
             token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
-            let tenant =
-                engine.create_tenant(NewTenant { name, algorithm, key_policy: None, token_subject, token_ttl }).await?;
+            let wish = NewTenant { name, algorithm, key_policy: None, token_subject, token_ttl };
+            let tenant = engine.create_tenant(Actor::CommandLine, wish).await?;
             say!("{}", tenant.id);
             Ok(())
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::Engine;
 use super::keys::KeysError;
 use super::rotate::held;
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
@@ -48,14 +49,20 @@ impl Engine {
     /// Takes a key out of the JWKS at once. If it signed, the standby signs from the same transaction on; what is pending
     /// is signed when it is sent, and so with that one. Every webhook of the tenant is told by an event that the new key
     /// signs: whoever verifies it fetches the set anew, and forgets the key.
-    pub async fn revoke_key(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
-        let revoked = self.revoke(tenant_id, kid, reason).await?;
+    pub async fn revoke_key(
+        &self,
+        actor: Actor,
+        tenant_id: TenantId,
+        kid: &Kid,
+        reason: &str,
+    ) -> Result<Revoked, RevokeError> {
+        let revoked = self.revoke(actor, tenant_id, kid, reason).await?;
         self.look_again();
         self.follow_up(tenant_id).await;
         Ok(revoked)
     }
 
-    async fn revoke(&self, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
+    async fn revoke(&self, actor: Actor, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
         let mut tx = self.store.write().await?;
         let (_, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRevoke::Unknown)?;
         let successor = ring.revoke(kid)?;
@@ -67,6 +74,12 @@ impl Engine {
             signing_keys::promote(tx.conn(), tenant_id, successor, &situation).await?;
         }
         tenants::touch_keys(tx.conn(), tenant_id).await?;
+        let (revoked, next) = (kid.clone(), successor.clone());
+        let action = match actor {
+            Actor::Signet => Action::RevocationRepeated { kid: revoked, successor: next },
+            _ => Action::KeyRevoked { kid: revoked, successor: next, reason: reason.to_owned() },
+        };
+        audit::record(tx.conn(), tenant_id, (actor, situation.now), &[action]).await?;
         let active = match &successor {
             Some(successor) => Some(successor),
             None => ring.active().map(|active| &active.kid).filter(|active| *active != kid),
@@ -127,7 +140,7 @@ impl Engine {
     pub(super) async fn revoke_again(&self, tenant_id: TenantId) -> Result<(), KeysError> {
         let resurrected = self.keys_of(tenant_id).map(|keys| keys.resurrected.clone()).unwrap_or_default();
         for kid in &resurrected {
-            match self.revoke(tenant_id, kid, REVOKED_BEFORE).await {
+            match self.revoke(Actor::Signet, tenant_id, kid, REVOKED_BEFORE).await {
                 // Somebody else was first.
                 Ok(_) | Err(RevokeError::CannotRevoke(_)) => {}
                 Err(RevokeError::Keys(error)) => return Err(error),

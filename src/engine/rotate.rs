@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
 use super::job::{self, Woken};
 use super::keys::{KeysError, ring_of};
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CannotRotate, Key, KeyRing, KeyState, Kid, Situation, Step};
 use crate::domain::tenant::Tenant;
@@ -106,7 +107,8 @@ impl Engine {
             let Some((tenant, ring)) = held(tx.conn(), tenant_id).await? else { return Ok(()) };
             situation = self.situation_on(tx.conn()).await?;
             if ring.next_step(&self.policy_of(&tenant), &situation).as_ref() == Some(&step) {
-                carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
+                let actions = carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
+                audit::record(tx.conn(), tenant_id, (Actor::Signet, situation.now), &actions).await?;
                 tx.commit().await?;
                 tracing::info!(tenant.id = %tenant_id, step = ?step, "a key ring took a step");
             } else {
@@ -117,18 +119,23 @@ impl Engine {
     }
 
     /// Lets the standby sign from now on, because somebody asked; answers its kid.
-    pub async fn rotate(&self, tenant_id: TenantId, haste: Haste) -> Result<Kid, RotateError> {
+    pub async fn rotate(&self, actor: Actor, tenant_id: TenantId, haste: Haste) -> Result<Kid, RotateError> {
         self.measure().await?;
         let mut tx = self.store.write().await?;
         let (tenant, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRotate::NoStandby)?;
         let situation = self.situation_on(tx.conn()).await?;
+        let policy = self.policy_of(&tenant);
         let step = match haste {
-            Haste::WhenSafe => ring.rotate_now(&self.policy_of(&tenant), &situation)?,
+            Haste::WhenSafe => ring.rotate_now(&policy, &situation)?,
             Haste::Forced => ring.force_rotation()?,
         };
-        carry_out(tx.conn(), (&tenant, &ring), &step, Vec::new(), &situation).await?;
-        tx.commit().await?;
+        let mut actions = carry_out(tx.conn(), (&tenant, &ring), &step, Vec::new(), &situation).await?;
         let Step::Promote { kid, .. } = step else { return Err(CannotRotate::NoStandby.into()) };
+        if haste == Haste::Forced && ring.rotate_now(&policy, &situation).is_err() {
+            actions.push(Action::WaitOverruled { kid: kid.clone() });
+        }
+        audit::record(tx.conn(), tenant_id, (actor, situation.now), &actions).await?;
+        tx.commit().await?;
         tracing::info!(tenant.id = %tenant_id, key.kid = %kid, ?haste, "a key was promoted on request");
         self.follow_up(tenant_id).await;
         Ok(kid)
@@ -181,13 +188,15 @@ pub(super) async fn held(conn: &mut Conn, tenant_id: TenantId) -> Result<Option<
     Ok(Some((tenant, ring)))
 }
 
+/// Takes a step; answers what is to be written down about it in the same transaction.
 pub(super) async fn carry_out(
     conn: &mut Conn,
     (tenant, ring): (&Tenant, &KeyRing),
     step: &Step,
     made: Vec<Made>,
     situation: &Situation,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Action>, StoreError> {
+    let mut actions = Vec::new();
     let version = tenants::touch_keys(conn, tenant.id).await?;
     match step {
         Step::Promote { kid, demoted } => {
@@ -200,9 +209,15 @@ pub(super) async fn carry_out(
             if algorithm != tenant.algorithm {
                 tenants::update(conn, &Tenant { algorithm, cut_over: None, ..tenant.clone() }).await?;
             }
+            actions.push(Action::KeyPromoted { kid: kid.clone(), demoted: demoted.clone() });
         }
-        Step::Withdraw { kid } | Step::Archive { kid } => {
+        Step::Withdraw { kid } => {
             signing_keys::archive(conn, tenant.id, kid, situation).await?;
+            actions.push(Action::KeyWithdrawn { kid: kid.clone() });
+        }
+        Step::Archive { kid } => {
+            signing_keys::archive(conn, tenant.id, kid, situation).await?;
+            actions.push(Action::KeyArchived { kid: kid.clone() });
         }
         Step::Open | Step::Publish { .. } => {
             let missed_at = service_time::node_lost(conn).await?;
@@ -222,10 +237,15 @@ pub(super) async fn carry_out(
                     missed_at,
                     state,
                 };
+                let (kid, algorithm) = (key.kid.clone(), key.algorithm);
+                actions.push(match key.state {
+                    KeyState::Active { .. } => Action::KeyOpened { kid, algorithm },
+                    _ => Action::KeyPublished { kid, algorithm },
+                });
                 let stored = StoredKey { key, public_jwk: made.public_jwk, private_half: Some(made.sealed.jwe) };
                 signing_keys::insert(conn, tenant.id, &stored).await?;
             }
         }
     }
-    Ok(())
+    Ok(actions)
 }

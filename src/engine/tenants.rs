@@ -1,10 +1,11 @@
 //! Making and changing tenants.
 
-use super::Engine;
 use super::keys::KeysError;
 use super::rotate::{carry_out, held};
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{CannotCutOver, KeyPolicy, KeyRing, Step};
+use crate::domain::key_ring::{CannotCutOver, CutOver, KeyPolicy, KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Algorithm, TokenTtl};
@@ -79,10 +80,17 @@ impl From<StoreError> for TenantError {
 impl Engine {
     /// Changes a tenant; `None` when there is no such tenant. When this returns, keys that the change calls for are
     /// published.
-    pub async fn change_tenant(&self, id: TenantId, change: TenantChange) -> Result<Option<Tenant>, TenantError> {
+    pub async fn change_tenant(
+        &self,
+        actor: Actor,
+        id: TenantId,
+        change: TenantChange,
+    ) -> Result<Option<Tenant>, TenantError> {
+        self.measure().await?;
         let mut tx = self.store.write().await?;
         let Some((tenant, ring)) = held(tx.conn(), id).await? else { return Ok(None) };
         let situation = self.situation_on(tx.conn()).await?;
+        let (policy, planned) = (self.policy_of(&tenant), tenant.cut_over);
         let TenantChange { name, token_subject, token_ttl, key_policy, cut_over } = change;
         let mut changed = Tenant {
             name: name.unwrap_or(tenant.name),
@@ -104,6 +112,8 @@ impl Engine {
         };
         tenants::update(tx.conn(), &changed).await?;
         tenants::touch_keys(tx.conn(), id).await?;
+        let actions = written((policy, self.policy_of(&changed)), (planned, changed.cut_over));
+        audit::record(tx.conn(), id, (actor, situation.now), &actions).await?;
         tx.commit().await?;
         tracing::info!(tenant.id = %id, "a tenant was changed");
         self.follow_up(id).await;
@@ -111,8 +121,8 @@ impl Engine {
     }
 
     /// Makes a tenant together with its first keys: when this returns, it can sign.
-    pub async fn create_tenant(&self, wish: NewTenant) -> Result<Tenant, KeysError> {
-        self.insert_tenant(wish, false).await
+    pub async fn create_tenant(&self, actor: Actor, wish: NewTenant) -> Result<Tenant, KeysError> {
+        self.insert_tenant(actor, wish, false).await
     }
 
     /// The tenant that is meant when nobody is named; made at the first start.
@@ -122,11 +132,11 @@ impl Engine {
         drop(reader);
         match found {
             Some(tenant) => Ok(tenant),
-            None => self.insert_tenant(NewTenant::named("default"), true).await,
+            None => self.insert_tenant(Actor::Signet, NewTenant::named("default"), true).await,
         }
     }
 
-    async fn insert_tenant(&self, wish: NewTenant, is_default: bool) -> Result<Tenant, KeysError> {
+    async fn insert_tenant(&self, actor: Actor, wish: NewTenant, is_default: bool) -> Result<Tenant, KeysError> {
         let tenant = Tenant {
             id: TenantId::from_bytes(self.clock.id()),
             name: wish.name,
@@ -153,9 +163,25 @@ impl Engine {
         tenants::insert(tx.conn(), &tenant).await?;
         let ring = KeyRing::new(Vec::new(), tenant.algorithm, None);
         let situation = self.situation_on(tx.conn()).await?;
-        carry_out(tx.conn(), (&tenant, &ring), &Step::Open, made, &situation).await?;
+        let actions = carry_out(tx.conn(), (&tenant, &ring), &Step::Open, made, &situation).await?;
+        audit::record(tx.conn(), tenant.id, (actor, situation.now), &actions).await?;
         tx.commit().await?;
         self.follow_up(tenant.id).await;
         Ok(tenant)
     }
+}
+
+/// What is written down about a change of policy and of plans, each before and after.
+fn written(policy: (KeyPolicy, KeyPolicy), cut_over: (Option<CutOver>, Option<CutOver>)) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if policy.0 != policy.1 {
+        actions.push(Action::PolicyChanged { before: policy.0.to_string(), after: policy.1.to_string() });
+    }
+    match cut_over {
+        (before, after) if before == after => {}
+        (Some(CutOver { algorithm, .. }), None) => actions.push(Action::CutOverCancelled { algorithm }),
+        (_, Some(CutOver { algorithm, at })) => actions.push(Action::CutOverPlanned { algorithm, at }),
+        (None, None) => {}
+    }
+    actions
 }

@@ -11,7 +11,7 @@ pub async fn hold(conn: &mut Conn, tenant_id: TenantId) -> Result<()> {
     if tenant_id == INSTALLATION {
         settings::put(conn, settings::AUDIT, "").await
     } else {
-        tenants::hold(conn, tenant_id).await
+        tenants::hold(conn, tenant_id).await.map(drop)
     }
 }
 

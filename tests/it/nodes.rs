@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use signet::domain::audit::Actor;
 use signet::engine::rotate::Haste;
 use signet::signing::{Expected, verify};
 use tokio::task::JoinSet;
@@ -208,7 +209,7 @@ async fn of_nodes_that_rotate_at_once_one_does() {
     let mut rotating = JoinSet::new();
     for node in nodes.into_iter().cycle().take(12) {
         let engine = node.server().engine().clone();
-        rotating.spawn(async move { engine.rotate(tenant_id, Haste::WhenSafe).await.is_ok() });
+        rotating.spawn(async move { engine.rotate(Actor::CommandLine, tenant_id, Haste::WhenSafe).await.is_ok() });
     }
     let rotated = rotating.join_all().await.into_iter().filter(|rotated| *rotated).count();
 

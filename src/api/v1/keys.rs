@@ -9,6 +9,7 @@ use crate::api::body::OptionalJson;
 use crate::api::caller::{Access, KeysRead, KeysRotate};
 use crate::api::page::Path;
 use crate::api::problem::Problem;
+use crate::domain::audit::Actor;
 use crate::domain::key_ring::{Key, KeyState, Kid, Step};
 use crate::domain::time::Timestamp;
 use crate::engine::rotate::Haste;
@@ -83,7 +84,7 @@ pub(super) async fn rotate(
     OptionalJson(body): OptionalJson<Rotate>,
 ) -> Result<Response, Problem> {
     let haste = if body.force { Haste::Forced } else { Haste::WhenSafe };
-    let kid = engine.rotate(access.tenant_id, haste).await?;
+    let kid = engine.rotate(Actor::of(&access.caller), access.tenant_id, haste).await?;
     Ok(axum::Json(Rotated { active_kid: kid.to_string() }).into_response())
 }
 
@@ -112,7 +113,8 @@ pub(super) async fn revoke(
     if reason.chars().count() > REASON_CHARS_MAX {
         return Err(Problem::invalid_one("/reason", format!("is at most {REASON_CHARS_MAX} characters")));
     }
-    let revoked = engine.revoke_key(access.tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
+    let actor = Actor::of(&access.caller);
+    let revoked = engine.revoke_key(actor, access.tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
     let active_kid = keys.ring.active().map(|key| key.kid.to_string());
     Ok(axum::Json(Revoked { kid, active_kid, webhooks_told: revoked.told }).into_response())

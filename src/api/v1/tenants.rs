@@ -10,6 +10,7 @@ use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
 use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
+use crate::domain::audit::Actor;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{self, Tenant};
 use crate::domain::token::{Algorithm, TokenTtl};
@@ -83,8 +84,8 @@ pub(super) async fn create(
     access: Access<Admin>,
     Json(body): Json<CreateTenant>,
 ) -> Result<Response, Problem> {
-    access.instance_wide()?;
-    let tenant = engine.create_tenant(body.wish()?).await?;
+    let access = access.instance_wide()?;
+    let tenant = engine.create_tenant(Actor::of(&access.caller), body.wish()?).await?;
     let view = TenantView::of(tenant, &engine.terms.public_url);
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }

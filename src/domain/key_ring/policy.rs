@@ -1,5 +1,6 @@
 //! The margins of rotation. A policy that exists cannot break a receiver that behaves as documented.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::domain::token::TokenTtl;
@@ -169,6 +170,15 @@ pub(super) fn spoken(span: Duration) -> String {
     };
     let text = format!("{number:.2}");
     format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+impl fmt::Display for KeyPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Margins { period, publish_ahead, grace } = self.margins;
+        let (period, ahead, grace) = (spoken(period), spoken(publish_ahead), spoken(grace));
+        let profile = self.profile.as_str();
+        write!(f, "a key signs for {period}, is published {ahead} before and {grace} after ({profile})")
+    }
 }
 
 impl KeyPolicy {
