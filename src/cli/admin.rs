@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
+use super::audit::{self, Audit};
 use crate::domain::access::{self, Scope};
 use crate::domain::audit::Actor;
 use crate::domain::id::{ApiKeyId, TenantId};
@@ -19,7 +20,7 @@ use crate::store::{api_keys, tenants};
 /// How many steps a plan prints.
 const PLAN_ENTRIES: usize = 8;
 /// How many rows are read at a time.
-const ROWS: u32 = 500;
+pub(super) const ROWS: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
@@ -42,6 +43,8 @@ pub enum KeysAction {
     },
     /// What will happen by itself, and when; changes nothing
     Plan,
+    /// What was done to keys and by whom, and whether the record of it was tampered with; changes nothing
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,22 +87,24 @@ pub enum TenantAction {
 }
 
 pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -> Result<()> {
-    let tenant_id = match tenant {
-        Some(id) => id.parse::<TenantId>()?,
-        None => engine.default_keys().context("there is no tenant yet; start the server once")?.tenant.id,
+    let default = || engine.default_keys().context("there is no tenant yet; start the server once");
+    let tenant_id = || match &tenant {
+        Some(id) => Ok(id.parse::<TenantId>()?),
+        None => default().map(|keys| keys.tenant.id),
     };
     match action {
-        KeysAction::List => list_keys(engine, tenant_id),
-        KeysAction::Plan => plan(engine, tenant_id).await,
+        KeysAction::Audit(options) => audit::run(engine, tenant, options).await,
+        KeysAction::List => list_keys(engine, tenant_id()?),
+        KeysAction::Plan => plan(engine, tenant_id()?).await,
         KeysAction::Rotate { force } => {
             let haste = if force { Haste::Forced } else { Haste::WhenSafe };
-            let kid = engine.rotate(Actor::CommandLine, tenant_id, haste).await?;
+            let kid = engine.rotate(Actor::CommandLine, tenant_id()?, haste).await?;
             say!("{kid} signs from now on; a running server follows within seconds");
             Ok(())
         }
         KeysAction::Revoke { kid, reason } => {
             let kid = Kid::from_text(kid);
-            let revoked = engine.revoke_key(Actor::CommandLine, tenant_id, &kid, &reason).await?;
+            let revoked = engine.revoke_key(Actor::CommandLine, tenant_id()?, &kid, &reason).await?;
             say!("{kid} is revoked and no longer published; a running server follows within seconds");
             if let Some(successor) = &revoked.successor {
                 say!("{successor} signs in its stead");
@@ -135,7 +140,7 @@ async fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
     Ok(())
 }
 
-fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_micros(at.as_seconds() * 1_000_000)
 }
 

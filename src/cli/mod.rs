@@ -17,6 +17,7 @@ macro_rules! note {
 }
 
 pub mod admin;
+pub mod audit;
 pub mod banner;
 pub mod demo;
 pub mod remote;
