@@ -12,7 +12,7 @@ use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::idempotency::{self, Named};
 use signet::store::queue::{self, Entry, Lease, Postponed};
 use signet::store::webhooks::Listener;
-use signet::store::{Conn, api_keys, events, settings, tenants, webhooks};
+use signet::store::{Conn, api_keys, audit, events, settings, tenants, webhooks};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -28,8 +28,7 @@ const REPORTS: &str = "sqlx::query";
 /// The span around the function whose statements are wanted; other tests of this process talk to databases too.
 const OVERHEARD: &str = "overheard";
 /// Has PostgreSQL count, which it does by itself now and then.
-const ANALYZE: &str =
-    "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys";
+const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log";
 /// What may be read from end to end, because it is as small as the request itself.
 const SMALL: [&str; 6] =
     ["= queue.claims)", "CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN given", "SCAN (subquery-"];
@@ -326,12 +325,14 @@ async fn webhooks_are_read_and_changed_by_index() {
 }
 
 #[tokio::test]
-async fn what_every_second_and_every_request_asks_is_found_by_index() {
+async fn what_every_second_every_request_and_every_audit_asks_is_found_by_index() {
     Database::with_tenant()
         .await
         .check(async |database| {
             tenants::changed_since(database.conn(), 0, 9).await.unwrap();
             tenants::touch_keys(database.conn(), tenant_id(1)).await.unwrap();
+            audit::head(database.conn(), tenant_id(1)).await.unwrap();
+            audit::list(database.conn(), tenant_id(1), 7, 9).await.unwrap();
             api_keys::find(database.conn(), &[1; 32]).await.unwrap();
         })
         .await;

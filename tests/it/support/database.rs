@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use signet::engine::clock::Clock;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
 /// Whether the tests run on PostgreSQL.
 #[expect(clippy::disallowed_methods, reason = "what tests run on is no setting of the server")]
@@ -38,6 +38,16 @@ pub fn fresh_postgres() -> String {
         conn.execute(sqlx::raw_sql(create)).await.unwrap();
     });
     format!("{url}?options=-c%20search_path%3D{schema}")
+}
+
+/// Changes a database behind its server's back, as somebody does who has its password or its file.
+pub async fn tamper(url: &str, statements: &str) {
+    let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    if url.starts_with("sqlite://") {
+        SqliteConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
+    } else {
+        PgConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
+    }
 }
 
 /// Every byte that the tables of a database hold. On SQLite, what its files hold, and the write-ahead log with them.

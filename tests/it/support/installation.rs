@@ -72,20 +72,34 @@ impl Installation {
         &self.master_key_file
     }
 
+    /// Changes the database behind the server's back.
+    pub async fn tamper(&self, statements: &str) {
+        database::tamper(&self.database_url, statements).await;
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Starts the server and does not wait for it.
     pub fn spawn(&self) -> Running {
-        let log = self.folder.path().join("server.log");
+        self.start("server.log", &["serve"])
+    }
+
+    /// Runs one command to its end.
+    pub async fn command(&self, words: &[&str]) -> Ended {
+        self.start("command.log", words).ended().await
+    }
+
+    fn start(&self, log: &str, words: &[&str]) -> Running {
+        let log = self.folder.path().join(log);
         let output = File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
         for setting in SETTINGS {
             command.env_remove(setting.variable);
         }
         command
-            .arg("serve")
+            .args(words)
             .current_dir(self.folder.path())
             .env("SIGNET_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("SIGNET_DATABASE_URL", &self.database_url)

@@ -178,8 +178,17 @@ impl Service {
 
     /// Every byte that the database holds.
     pub async fn database_bytes(&self) -> Vec<u8> {
+        database::bytes(self.database_url()).await
+    }
+
+    /// Changes the database behind the server's back.
+    pub async fn tamper(&self, statements: &str) {
+        database::tamper(self.database_url(), statements).await;
+    }
+
+    fn database_url(&self) -> &str {
         let (_, url) = self.variables.iter().find(|(name, _)| name == "SIGNET_DATABASE_URL").unwrap();
-        database::bytes(url).await
+        url
     }
 
     pub async fn stop(self) {
