@@ -51,7 +51,7 @@ pub(super) async fn run(engine: &Engine, tenant: Option<String>, options: Audit)
     if verdict.head == Head::NONE {
         bail!("{} has no log, and no keys; is there such a tenant?", name(tenant_id));
     }
-    say!("the log of {} is whole, and the keys are as it says", name(tenant_id));
+    say!("the log of {} is whole, and every key that it tells of is as it says", name(tenant_id));
     if let Some(noted) = noted {
         say!("entry {} is the one that was noted", noted.number);
     }
@@ -97,10 +97,11 @@ fn name(tenant_id: TenantId) -> String {
 fn complaint(tenant_id: TenantId, verdict: &Verdict) -> String {
     let faults: Vec<String> = verdict.faults.iter().map(|fault| shown(&fault.to_string())).collect();
     format!(
-        "the log of {} cannot be trusted beyond entry {}: {}. Keep a copy of the database as it is, and compare it with a backup",
+        "the log of {} is whole up to entry {}, but it or its keys were tampered with:\n- {}\n\
+         Keep a copy of the database as it is, and compare it with a backup",
         name(tenant_id),
         verdict.head.number,
-        faults.join("; ")
+        faults.join("\n- ")
     )
 }
 
