@@ -106,8 +106,13 @@ impl PageOf {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let has_more = fetched.len() > limit;
         fetched.truncate(limit);
-        let next_cursor = fetched.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(id(last)));
-        let pagination = Pagination { limit: self.limit, has_more, next_cursor };
-        Page { data: fetched.into_iter().map(view).collect(), pagination }
+        let next = fetched.last().filter(|_| has_more).map(id);
+        self.made_of(fetched.into_iter().map(view).collect(), next)
+    }
+
+    /// A page of views, after which the list goes on behind `next`.
+    pub(super) fn made_of<T>(&self, data: Vec<T>, next: Option<[u8; 16]>) -> Page<T> {
+        let next_cursor = next.map(|id| URL_SAFE_NO_PAD.encode(id));
+        Page { data, pagination: Pagination { limit: self.limit, has_more: next_cursor.is_some(), next_cursor } }
     }
 }

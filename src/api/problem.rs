@@ -15,6 +15,7 @@ use crate::engine::access::CreateKeyError;
 use crate::engine::deliveries::RetryError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::KeysError;
+use crate::engine::rehearse::RehearseError;
 use crate::engine::revoke::RevokeError;
 use crate::engine::rotate::RotateError;
 use crate::engine::tenants::TenantError;
@@ -286,6 +287,16 @@ impl From<RevokeError> for Problem {
                 Self::conflict("not_published", error.to_string())
             }
             RevokeError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<RehearseError> for Problem {
+    fn from(error: RehearseError) -> Self {
+        match error {
+            RehearseError::CannotRotate(error) => Self::conflict("no_standby", error.to_string()),
+            RehearseError::Signing(error) => Self::internal().because(&error),
+            RehearseError::Store(error) => error.into(),
         }
     }
 }

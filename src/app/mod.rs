@@ -67,7 +67,7 @@ async fn execute(invocation: Invocation) -> Result<()> {
         }
         Command::Tenant { action } => {
             let opened = opening::for_command(&config, clock).await?;
-            cli::admin::tenant(&opened.engine, action).await
+            cli::tenants::tenant(&opened.engine, action).await
         }
         Command::Send(command) => {
             let admin_key = config.admin_key.as_ref().map(|key| key.reveal().as_str());

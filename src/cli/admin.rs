@@ -1,21 +1,22 @@
 //! Administration without HTTP: the same use cases, on the same database, from the command line.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
 use super::audit::{self, Audit};
 use crate::domain::access::{self, Scope};
 use crate::domain::audit::Actor;
+use crate::domain::delivery::Outcome;
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::key_ring::{KeyState, Kid, Step};
-use crate::domain::tenant;
 use crate::domain::time::Timestamp;
-use crate::domain::token::{Algorithm, TokenTtl};
 use crate::engine::Engine;
 use crate::engine::access::NewApiKey;
+use crate::engine::rehearse::Rehearsal;
 use crate::engine::rotate::Haste;
-use crate::engine::tenants::NewTenant;
-use crate::store::{api_keys, tenants};
+use crate::store::api_keys;
 
 /// How many steps a plan prints.
 const PLAN_ENTRIES: usize = 8;
@@ -43,6 +44,12 @@ pub enum KeysAction {
     },
     /// What will happen by itself, and when; changes nothing
     Plan,
+    /// Send each webhook a test delivery that the standby signs, and say who could not verify it
+    Rehearse {
+        /// Also send each a delivery whose signatures are wrong, and say who accepted it
+        #[arg(long)]
+        wrong_signature: bool,
+    },
     /// What was done to keys and by whom, and whether the record of it was tampered with; changes nothing
     Audit(Audit),
 }
@@ -67,26 +74,7 @@ pub enum ApiKeyAction {
     Revoke { id: String },
 }
 
-#[derive(Debug, Subcommand)]
-pub enum TenantAction {
-    /// Make a tenant with keys of its own
-    New {
-        name: String,
-        /// ES256, ES384, RS256, PS256 or EdDSA
-        #[arg(long, default_value = "ES256")]
-        algorithm: String,
-        /// Seconds a token lives, 60 to 3600
-        #[arg(long, default_value_t = 300)]
-        token_ttl: i64,
-        /// The `sub` of its tokens
-        #[arg(long)]
-        token_subject: Option<String>,
-    },
-    /// Every tenant
-    List,
-}
-
-pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -> Result<()> {
+pub async fn keys(engine: &Arc<Engine>, tenant: Option<String>, action: KeysAction) -> Result<()> {
     let default = || engine.default_keys().context("there is no tenant yet; start the server once");
     let tenant_id = || match &tenant {
         Some(id) => Ok(id.parse::<TenantId>()?),
@@ -96,6 +84,7 @@ pub async fn keys(engine: &Engine, tenant: Option<String>, action: KeysAction) -
         KeysAction::Audit(options) => audit::run(engine, tenant, options).await,
         KeysAction::List => list_keys(engine, tenant_id()?),
         KeysAction::Plan => plan(engine, tenant_id()?).await,
+        KeysAction::Rehearse { wrong_signature } => rehearse(engine, tenant_id()?, wrong_signature).await,
         KeysAction::Rotate { force } => {
             let haste = if force { Haste::Forced } else { Haste::WhenSafe };
             let kid = engine.rotate(Actor::CommandLine, tenant_id()?, haste).await?;
@@ -138,6 +127,37 @@ async fn plan(engine: &Engine, tenant_id: TenantId) -> Result<()> {
         say!("{}  {}", whole_seconds(*at), words(step));
     }
     Ok(())
+}
+
+async fn rehearse(engine: &Arc<Engine>, tenant_id: TenantId, with_forgeries: bool) -> Result<()> {
+    let (mut before, mut troubled, mut all) = (None, 0, 0);
+    loop {
+        let wish = Rehearsal { before, limit: ROWS, with_forgeries };
+        let performance = engine.rehearse(Actor::CommandLine, tenant_id, wish).await?;
+        for rehearsed in &performance.rehearsed {
+            let words = match (rehearsed.is_verified(), rehearsed.accepted_forgery()) {
+                (true, None) => "verified what the standby signed",
+                (true, Some(false)) => "verified what the standby signed and refused a wrong signature",
+                (_, Some(true)) => "ACCEPTED A WRONG SIGNATURE: it verifies nothing",
+                (false, _) => "DID NOT VERIFY what the standby signed",
+            };
+            all += 1;
+            troubled += usize::from(!rehearsed.is_verified() || rehearsed.accepted_forgery() == Some(true));
+            say!("{}  {words} ({})", rehearsed.webhook_id, answer(&rehearsed.attempt.outcome));
+        }
+        before = performance.next;
+        if before.is_none() {
+            say!("{troubled} of {all} webhooks need to be looked at before {} signs", performance.standby);
+            return if troubled == 0 { Ok(()) } else { bail!("the rotation would be noticed") };
+        }
+    }
+}
+
+fn answer(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Answered { status_code, .. } => format!("answered {status_code}"),
+        Outcome::Failed(kind) => format!("failed: {}", kind.as_str()),
+    }
 }
 
 pub(super) fn whole_seconds(at: Timestamp) -> Timestamp {
@@ -200,38 +220,6 @@ async fn list_api_keys(engine: &Engine) -> Result<()> {
             say!("{:<30}  {:<4}  {tenant:<30}  {state:<8}  {}  {}", key.id, key.tail, scopes.join(" "), key.label);
         }
         let Some(last) = keys.last() else { return Ok(()) };
-        after = Some(last.id);
-    }
-}
-
-pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
-    match action {
-        TenantAction::New { name, algorithm, token_ttl, token_subject } => {
-            let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
-            let algorithm =
-                Algorithm::parse(&algorithm).with_context(|| format!("{algorithm:?} is none of: {known}"))?;
-            let token_ttl = TokenTtl::from_seconds(token_ttl)?;
-            tenant::check_name(&name).context("the name")?;
-            token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
-            let wish = NewTenant { name, algorithm, key_policy: None, token_subject, token_ttl };
-            let tenant = engine.create_tenant(Actor::CommandLine, wish).await?;
-            say!("{}", tenant.id);
-            Ok(())
-        }
-        TenantAction::List => list_tenants(engine).await,
-    }
-}
-
-async fn list_tenants(engine: &Engine) -> Result<()> {
-    let mut reader = engine.store.read().await?;
-    let mut after = None;
-    loop {
-        let page = tenants::list(reader.conn(), after, ROWS).await?;
-        for tenant in &page {
-            let mark = if tenant.is_default { "  (default)" } else { "" };
-            say!("{}  {:<5}  {}{mark}", tenant.id, tenant.algorithm.as_str(), tenant.name);
-        }
-        let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
     }
 }

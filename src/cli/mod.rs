@@ -21,6 +21,7 @@ pub mod audit;
 pub mod banner;
 pub mod demo;
 pub mod remote;
+pub mod tenants;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -68,10 +69,10 @@ pub enum Command {
         #[command(subcommand)]
         action: admin::ApiKeyAction,
     },
-    /// Make and list tenants
+    /// Make, change and list tenants
     Tenant {
         #[command(subcommand)]
-        action: admin::TenantAction,
+        action: tenants::TenantAction,
     },
     /// Publish an event to a running server
     Send(remote::Send),

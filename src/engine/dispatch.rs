@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use super::addressees::Addressee;
 use super::bodies::Shared;
+use super::clock::Stopwatch;
 use super::job;
+use super::keys::TenantKeys;
 use super::lanes::{Answered, Grant, load_of};
 use super::settle::Verdict;
 use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
@@ -19,7 +21,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::egress::{Egress, Parcel};
-use crate::signing::SigningError;
+use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, webhooks};
 use crate::wire::{self, Envelope, Letter};
@@ -68,6 +70,29 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
         let until = engine.lanes().next_timer().map_or(look_at, |timer| timer.min(look_at));
         job::rest(&engine.clock, bell, until, &end).await;
     }
+}
+
+/// An attempt that has begun.
+pub(super) struct Begun {
+    number: u32,
+    pub(super) at: Timestamp,
+    stopwatch: Stopwatch,
+}
+
+/// What a tenant and a receiver have agreed on, and who signs.
+pub(super) fn envelope<'a>(
+    keys: &'a TenantKeys,
+    signer: &'a Signer,
+    addressee: &'a Addressee,
+) -> Result<Envelope<'a>, SigningError> {
+    Ok(Envelope {
+        issuer: &keys.issuer,
+        subject: &keys.tenant.token_subject,
+        audience: &addressee.audience,
+        ttl: keys.tenant.token_ttl,
+        signer,
+        secret: addressee.secret.as_ref().map_err(Clone::clone)?,
+    })
 }
 
 /// Room in the lanes that a delivery takes. It is given back however the delivery ends.
@@ -211,13 +236,27 @@ impl Engine {
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
     pub(super) async fn attempt(&self, egress: &Egress, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
-        let started_at = self.clock.now();
-        let stopwatch = self.clock.stopwatch();
-        let (outcome, excerpt, kid) = match self.letter(event, addressee, number, started_at) {
+        let begun = self.begin(number);
+        let letter = self.letter(event, addressee, number, begun.at);
+        self.post(egress, addressee, letter, begun).await
+    }
+
+    pub(super) fn begin(&self, number: u32) -> Begun {
+        Begun { number, at: self.clock.now(), stopwatch: self.clock.stopwatch() }
+    }
+
+    /// Sends what was written, if it could be.
+    pub(super) async fn post(
+        &self,
+        egress: &Egress,
+        addressee: &Addressee,
+        letter: Result<Letter, SigningError>,
+        begun: Begun,
+    ) -> Attempt {
+        let (outcome, excerpt, kid) = match letter {
             Ok(letter) => {
-                let parcel =
-                    Parcel { url: addressee.url.as_url(), headers: &letter.headers, body: letter.body.clone() };
-                let (outcome, excerpt) = match egress.post(parcel, started_at).await {
+                let parcel = Parcel { url: addressee.url.as_url(), headers: &letter.headers, body: letter.body };
+                let (outcome, excerpt) = match egress.post(parcel, begun.at).await {
                     Ok(reply) => {
                         let (status_code, retry_after) = (reply.status_code, reply.retry_after);
                         (Outcome::Answered { status_code, retry_after }, reply.excerpt)
@@ -227,11 +266,12 @@ impl Engine {
                 (outcome, excerpt, Some(letter.kid.as_str().to_owned()))
             }
             Err(error) => {
-                tracing::error!(event.id = %event.id, webhook.id = %addressee.webhook_id, error = &error as &dyn std::error::Error, "a delivery could not be signed");
+                tracing::error!(webhook.id = %addressee.webhook_id, error = &error as &dyn std::error::Error, "a delivery could not be signed");
                 (Outcome::Failed(FailureKind::Internal), String::new(), None)
             }
         };
-        Attempt { number, started_at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
+        let Begun { number, at, stopwatch } = begun;
+        Attempt { number, started_at: at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
     }
 
     fn letter(
@@ -242,14 +282,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Letter, SigningError> {
         let (keys, signer) = self.signer_of(addressee.tenant_id)?;
-        let envelope = Envelope {
-            issuer: &keys.issuer,
-            subject: &keys.tenant.token_subject,
-            audience: &addressee.audience,
-            ttl: keys.tenant.token_ttl,
-            signer: &signer,
-            secret: addressee.secret.as_ref().map_err(Clone::clone)?,
-        };
+        let envelope = envelope(&keys, &signer, addressee)?;
         let write = || wire::body(event, &envelope, now);
         let body = match addressee.shares_audience {
             true => {

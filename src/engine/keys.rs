@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{KeyPolicy, KeyRing, KeyState, Kid, SigningLease};
+use crate::domain::key_ring::{Key, KeyPolicy, KeyRing, Kid, SigningLease};
 use crate::domain::tenant::Tenant;
 use crate::signing::{Jwks, PublicJwk, SealedKey, Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
@@ -38,6 +38,7 @@ pub struct TenantKeys {
     /// Keys that were revoked and that a restored database publishes again. They are left out here.
     pub(super) resurrected: Vec<Kid>,
     active: Option<SealedKey>,
+    standby: Option<SealedKey>,
     signer: OnceLock<Result<Arc<Signer>, SigningError>>,
 }
 
@@ -48,6 +49,11 @@ impl TenantKeys {
             None => Err(SigningError::Signature),
         };
         self.signer.get_or_init(open).clone()
+    }
+
+    /// The key that signs next, ready to sign; `None` when none stands by.
+    pub(super) fn standby_signer(&self, engine: &Engine) -> Option<Result<Signer, SigningError>> {
+        self.standby.as_ref().map(|sealed| Signer::open(sealed, &engine.master_key))
     }
 }
 
@@ -186,20 +192,21 @@ impl Engine {
                 public.push(PublicJwk::from_record(&stored.public_jwk, &key.kid, key.algorithm)?);
             }
         }
-        let signs = |stored: &&StoredKey| matches!(stored.key.state, KeyState::Active { .. });
-        let active = stored.iter().find(signs).filter(|stored| !resurrected.contains(&stored.key.kid));
-        let active = active.and_then(|stored| {
+        let sealed = |key: Option<&Key>| {
+            let stored = of_kid(&key.filter(|key| !resurrected.contains(&key.kid))?.kid)?;
             let jwe = stored.private_half.clone()?;
             Some(SealedKey { tenant_id: tenant.id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, jwe })
-        });
+        };
+        let (active, standby) = (sealed(ring.active()), sealed(ring.standby()));
         Ok(TenantKeys {
             issuer: tenant.issuer(&self.terms.public_url),
             policy: self.policy_of(&tenant),
+            jwks: Jwks::of(&public),
             tenant,
             ring,
-            jwks: Jwks::of(&public),
             resurrected,
             active,
+            standby,
             signer: OnceLock::new(),
         })
     }

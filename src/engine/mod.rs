@@ -23,6 +23,7 @@ pub mod keys;
 mod lanes;
 pub mod nodes;
 pub mod operator;
+pub mod rehearse;
 pub mod revoke;
 pub mod rotate;
 pub mod senders;

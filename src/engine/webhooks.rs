@@ -177,8 +177,17 @@ impl Engine {
         let Some(addressee) = found?.into_iter().find(ours).map(|found| self.addressee(found)) else {
             return Ok(None);
         };
+        let event = self.sample_event(tenant_id, event_type);
+        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
+        let event_id = event.id;
+        self.log_probe(&event, id, &attempt).await?;
+        Ok(Some(Probe { event_id, attempt }))
+    }
+
+    /// An event that nobody published.
+    pub(super) fn sample_event(&self, tenant_id: TenantId, event_type: EventType) -> Arc<Event> {
         let now = self.clock.now();
-        let event = Arc::new(Event {
+        Arc::new(Event {
             id: EventId::from_bytes(self.clock.id()),
             tenant_id,
             payload: sample(&event_type),
@@ -186,17 +195,24 @@ impl Engine {
             occurred_at: now,
             accepted_at: now,
             deliveries: 1,
-        });
-        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
-        let key = DeliveryKey { webhook_id: id, event_id: event.id };
+        })
+    }
+
+    /// Writes down a delivery that was made apart from the queue.
+    pub(super) async fn log_probe(
+        &self,
+        event: &Arc<Event>,
+        webhook_id: WebhookId,
+        attempt: &Attempt,
+    ) -> Result<(), StoreError> {
+        let key = DeliveryKey { webhook_id, event_id: event.id };
         let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
         let ended = Ended { key, ending, attempts: 1, at: self.clock.now() };
         let mut tx = self.store.write().await?;
-        events::insert(tx.conn(), std::slice::from_ref(&event)).await?;
+        events::insert(tx.conn(), std::slice::from_ref(event)).await?;
         deliveries::append(tx.conn(), &[ended]).await?;
-        deliveries::append_attempts(tx.conn(), &[(key, &attempt)]).await?;
-        tx.commit().await?;
-        Ok(Some(Probe { event_id: event.id, attempt }))
+        deliveries::append_attempts(tx.conn(), &[(key, attempt)]).await?;
+        tx.commit().await
     }
 }
 

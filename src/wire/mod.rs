@@ -40,6 +40,12 @@ pub fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Result<By
     token::body(event, &event.id.to_string(), envelope, Validity::starting(now, envelope.ttl))
 }
 
+/// The same delivery with signatures that no receiver must accept, to find those that do.
+pub fn forged(letter: Letter) -> Letter {
+    // The header's signature was made of the body as it was, so it is wrong with it.
+    Letter { body: token::with_wrong_signature(&letter.body), ..letter }
+}
+
 /// Puts a body into its envelope.
 pub fn seal(event_id: EventId, body: Bytes, envelope: &Envelope<'_>, attempt: u32, now: Timestamp) -> Letter {
     let [id, timestamp, signature] = standard::headers(event_id.to_string(), now, &body, envelope.secret);

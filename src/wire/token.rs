@@ -40,6 +40,17 @@ pub fn body(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validit
     Ok(Bytes::from(body))
 }
 
+/// A body of [`body`] whose token's signature begins with another character, and so with other bits.
+pub fn with_wrong_signature(body: &[u8]) -> Bytes {
+    let mut body = body.to_vec();
+    if let Some(dot) = body.iter().rposition(|byte| *byte == b'.')
+        && let Some(first) = body.get_mut(dot + 1)
+    {
+        *first = if *first == b'A' { b'B' } else { b'A' };
+    }
+    Bytes::from(body)
+}
+
 /// The claims as JSON. `data` was found to be JSON when it was accepted and goes through untouched, so that its numbers
 /// leave as they came; it is not read again for each attempt.
 fn claims(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validity) -> std::io::Result<Vec<u8>> {

@@ -269,7 +269,7 @@ async fn no_secret_is_in_the_log() {
     send(with_json(service.request_with(secret, "POST /v1/admin/keys/rotate"), r#"{"force": true}"#)).await;
     let mut reader = service.server().engine().store.read().await.unwrap();
     let stored = signing_keys::of_tenant(reader.conn(), tenant_id(&service)).await.unwrap();
-    let sealed: Vec<String> = stored.into_iter().filter_map(|stored| stored.private_jwe).collect();
+    let sealed: Vec<String> = stored.into_iter().filter_map(|stored| stored.private_half).collect();
 
     let entries = log(&service).await;
 

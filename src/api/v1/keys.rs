@@ -4,14 +4,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::OptionalJson;
 use crate::api::caller::{Access, KeysRead, KeysRotate};
-use crate::api::page::Path;
+use crate::api::page::{Page, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
+use crate::domain::id::WebhookId;
 use crate::domain::key_ring::{Key, KeyState, Kid, Step};
 use crate::domain::time::Timestamp;
+use crate::engine::rehearse::{Performance, Rehearsal, Rehearsed};
 use crate::engine::rotate::Haste;
 
 /// How many steps a plan shows.
@@ -56,13 +59,21 @@ impl KeyView {
 #[derive(Debug, Serialize)]
 struct Ring {
     jwks_uri: String,
+    /// What somebody should know who looks after receivers.
+    warnings: Vec<&'static str>,
     data: Vec<KeyView>,
 }
+
+/// RFC 7517 5 has receivers ignore keys that they do not understand; not all of them do.
+const MIXED_SET: &str = "keys of several algorithms are published because of a change of algorithm; some libraries \
+     (go-jose, keyfunc, jsonwebtoken for Rust, python-jose) refuse a whole set that holds a key they cannot read";
 
 pub(super) async fn list(State(engine): State<Api>, access: Access<KeysRead>) -> Result<Response, Problem> {
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
     let data = keys.ring.keys().iter().map(KeyView::of).collect();
-    Ok(axum::Json(Ring { jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer), data }).into_response())
+    let warnings = keys.ring.is_mixed().then_some(MIXED_SET).into_iter().collect();
+    let jwks_uri = format!("{}/.well-known/jwks.json", keys.issuer);
+    Ok(axum::Json(Ring { jwks_uri, warnings, data }).into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -133,10 +144,16 @@ struct PlannedStep {
     kid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retires_kid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<&'static str>,
 }
 
 impl PlannedStep {
     fn of((at, step): (Timestamp, Step)) -> Self {
+        let algorithm = match &step {
+            Step::Publish { algorithm } => Some(algorithm.as_str()),
+            _ => None,
+        };
         let (action, kid, retires_kid) = match step {
             Step::Open => ("open", None, None),
             Step::Publish { .. } => ("publish", None, None),
@@ -145,7 +162,7 @@ impl PlannedStep {
             Step::Archive { kid } => ("archive", Some(kid), None),
         };
         let text = |kid: Option<Kid>| kid.map(|kid| kid.to_string());
-        Self { at: at.to_string(), action, kid: text(kid), retires_kid: text(retires_kid) }
+        Self { at: at.to_string(), action, kid: text(kid), retires_kid: text(retires_kid), algorithm }
     }
 }
 
@@ -153,4 +170,74 @@ pub(super) async fn plan(State(engine): State<Api>, access: Access<KeysRead>) ->
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
     let plan = keys.ring.plan(&keys.policy, &engine.situation().await?, PLAN_ENTRIES);
     Ok(axum::Json(Plan { data: plan.into_iter().map(PlannedStep::of).collect() }).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rehearse {
+    /// Whether each receiver is also sent a delivery whose signatures are wrong.
+    #[serde(default)]
+    wrong_signature: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Performed {
+    /// The key that signs next.
+    kid: String,
+    /// How many of these webhooks did not acknowledge what it signed.
+    could_not_verify: usize,
+    /// How many acknowledged a delivery whose signatures were wrong: they verify nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_wrong_signature: Option<usize>,
+    #[serde(flatten)]
+    page: Page<RehearsedView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RehearsedView {
+    webhook_id: String,
+    verified: bool,
+    attempt: AttemptView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_wrong_signature: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong_signature_attempt: Option<AttemptView>,
+}
+
+impl RehearsedView {
+    fn of(rehearsed: Rehearsed) -> Self {
+        Self {
+            webhook_id: rehearsed.webhook_id.to_string(),
+            verified: rehearsed.is_verified(),
+            accepted_wrong_signature: rehearsed.accepted_forgery(),
+            attempt: AttemptView::of(rehearsed.attempt),
+            wrong_signature_attempt: rehearsed.forgery.map(AttemptView::of),
+        }
+    }
+}
+
+pub(super) async fn rehearse(
+    State(engine): State<Api>,
+    access: Access<KeysRotate>,
+    Params(params): Params<PageParams>,
+    OptionalJson(body): OptionalJson<Rehearse>,
+) -> Result<Response, Problem> {
+    let page = params.page()?;
+    let wish = Rehearsal {
+        before: page.after.map(WebhookId::from_bytes),
+        limit: page.limit,
+        with_forgeries: body.wrong_signature,
+    };
+    let actor = Actor::of(&access.caller);
+    let Performance { standby, rehearsed, next } = engine.rehearse(actor, access.tenant_id, wish).await?;
+    let refused = rehearsed.iter().filter(|rehearsed| !rehearsed.is_verified()).count();
+    let accepted = rehearsed.iter().filter(|rehearsed| rehearsed.accepted_forgery() == Some(true)).count();
+    let views = rehearsed.into_iter().map(RehearsedView::of).collect();
+    let performed = Performed {
+        kid: standby.to_string(),
+        could_not_verify: refused,
+        accepted_wrong_signature: body.wrong_signature.then_some(accepted),
+        page: page.made_of(views, next.map(|id| *id.as_bytes())),
+    };
+    Ok(axum::Json(performed).into_response())
 }

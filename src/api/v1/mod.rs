@@ -4,6 +4,7 @@ mod api_keys;
 mod deliveries;
 mod events;
 mod keys;
+mod patch;
 mod payload;
 mod tenants;
 mod views;
@@ -41,9 +42,10 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/admin/keys", get(keys::list))
         .route("/v1/admin/keys/rotate", post(keys::rotate))
         .route("/v1/admin/keys/plan", get(keys::plan))
+        .route("/v1/admin/keys/rehearse", post(keys::rehearse))
         .route("/v1/admin/keys/{kid}/revoke", post(keys::revoke))
         .route("/v1/admin/tenants", get(tenants::list).post(tenants::create))
-        .route("/v1/admin/tenants/{id}", get(tenants::show))
+        .route("/v1/admin/tenants/{id}", get(tenants::show).patch(tenants::change))
         .route("/v1/admin/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/admin/api-keys/{id}", delete(api_keys::revoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));

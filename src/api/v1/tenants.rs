@@ -1,10 +1,13 @@
 //! `/v1/admin/tenants`: for instance-wide keys alone.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::patch::{Patched, not_null};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
@@ -12,9 +15,12 @@ use crate::api::page::{PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
 use crate::domain::id::TenantId;
+use crate::domain::key_ring::{KeyPolicy, Margin, Margins, Profile};
 use crate::domain::tenant::{self, Tenant};
+use crate::domain::time::Timestamp;
 use crate::domain::token::{Algorithm, TokenTtl};
-use crate::engine::tenants::NewTenant;
+use crate::engine::Terms;
+use crate::engine::tenants::{CutOverChoice, NewTenant, PolicyChoice, TenantChange};
 use crate::store::tenants;
 
 #[derive(Debug, Serialize)]
@@ -24,20 +30,52 @@ struct TenantView {
     issuer: String,
     jwks_uri: String,
     algorithm: &'static str,
+    /// A change of algorithm that will happen.
+    cut_over: Option<CutOverView>,
+    key_policy: PolicyView,
     token_subject: String,
     token_ttl: u16,
     default: bool,
     created_at: String,
 }
 
+#[derive(Debug, Serialize)]
+struct CutOverView {
+    algorithm: &'static str,
+    at: String,
+}
+
+/// How the keys rotate, in seconds.
+#[derive(Debug, Serialize)]
+struct PolicyView {
+    /// Whether it is the installation's and changes with it, or the tenant's own.
+    inherited: bool,
+    profile: &'static str,
+    period_seconds: u64,
+    publish_ahead_seconds: u64,
+    grace_seconds: u64,
+}
+
 impl TenantView {
-    fn of(tenant: Tenant, public_url: &str) -> Self {
-        let issuer = tenant.issuer(public_url);
+    fn of(tenant: Tenant, terms: &Terms) -> Self {
+        let issuer = tenant.issuer(&terms.public_url);
+        let policy = tenant.key_policy.unwrap_or(terms.key_policy);
+        let margins = policy.margins();
         Self {
             id: tenant.id.to_string(),
             jwks_uri: format!("{issuer}/.well-known/jwks.json"),
             issuer,
             algorithm: tenant.algorithm.as_str(),
+            cut_over: tenant
+                .cut_over
+                .map(|next| CutOverView { algorithm: next.algorithm.as_str(), at: next.at.to_string() }),
+            key_policy: PolicyView {
+                inherited: tenant.key_policy.is_none(),
+                profile: policy.profile().as_str(),
+                period_seconds: margins.period.as_secs(),
+                publish_ahead_seconds: margins.publish_ahead.as_secs(),
+                grace_seconds: margins.grace.as_secs(),
+            },
             token_ttl: tenant.token_ttl.as_seconds(),
             default: tenant.is_default,
             created_at: tenant.created_at.to_string(),
@@ -52,31 +90,157 @@ impl TenantView {
 pub(super) struct CreateTenant {
     name: String,
     algorithm: Option<String>,
+    key_policy: Option<PolicyWish>,
     token_subject: Option<String>,
     token_ttl: Option<i64>,
 }
 
+/// Margins of a tenant's own; what is left out is as the installation is configured.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyWish {
+    profile: Option<String>,
+    period_seconds: Option<u32>,
+    publish_ahead_seconds: Option<u32>,
+    grace_seconds: Option<u32>,
+}
+
+impl PolicyWish {
+    fn policy(&self, standard: KeyPolicy, faults: &mut Faults) -> Option<KeyPolicy> {
+        let profile = match &self.profile {
+            None => Some(standard.profile()),
+            Some(name) => faults.take("/key_policy/profile", Profile::parse(name).ok_or("is standard or development")),
+        };
+        let span = |seconds: Option<u32>, standard| seconds.map_or(standard, |s| Duration::from_secs(u64::from(s)));
+        let usual = standard.margins();
+        let margins = Margins {
+            period: span(self.period_seconds, usual.period),
+            publish_ahead: span(self.publish_ahead_seconds, usual.publish_ahead),
+            grace: span(self.grace_seconds, usual.grace),
+        };
+        match KeyPolicy::new(profile?, margins) {
+            Ok(policy) => Some(policy),
+            Err(impossible) => {
+                for fault in impossible {
+                    faults.add(pointer_to(fault.margin()), fault);
+                }
+                None
+            }
+        }
+    }
+}
+
+fn pointer_to(margin: Margin) -> &'static str {
+    match margin {
+        Margin::Period => "/key_policy/period_seconds",
+        Margin::PublishAhead => "/key_policy/publish_ahead_seconds",
+        Margin::Grace => "/key_policy/grace_seconds",
+    }
+}
+
+/// Which algorithm a text names.
+fn algorithm(name: &str, pointer: &str, faults: &mut Faults) -> Option<Algorithm> {
+    let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
+    faults.take(pointer, Algorithm::parse(name).ok_or_else(|| format!("is one of: {known}")))
+}
+
 impl CreateTenant {
-    fn wish(self) -> Result<NewTenant, Problem> {
+    fn wish(self, terms: &Terms) -> Result<NewTenant, Problem> {
         let mut faults = Faults::default();
         let standard = NewTenant::named(&self.name);
         faults.take("/name", tenant::check_name(&self.name));
         if let Some(subject) = &self.token_subject {
             faults.take("/token_subject", tenant::check_subject(subject));
         }
-        let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
-        let algorithm = self.algorithm.and_then(|name| {
-            faults.take("/algorithm", Algorithm::parse(&name).ok_or_else(|| format!("is one of: {known}")))
-        });
+        let algorithm = self.algorithm.and_then(|name| algorithm(&name, "/algorithm", &mut faults));
+        let key_policy = self.key_policy.and_then(|wish| wish.policy(terms.key_policy, &mut faults));
         let ttl = self.token_ttl.and_then(|seconds| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
         faults.none()?;
         Ok(NewTenant {
             algorithm: algorithm.unwrap_or(standard.algorithm),
             token_ttl: ttl.unwrap_or(standard.token_ttl),
             token_subject: self.token_subject,
+            key_policy,
             ..standard
         })
     }
+}
+
+/// What is to be changed; what is left out stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeTenant {
+    #[serde(default, deserialize_with = "not_null")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    token_subject: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    token_ttl: Option<i64>,
+    /// Null takes a policy of its own away.
+    #[serde(default)]
+    key_policy: Patched<PolicyWish>,
+    /// Null calls a change of algorithm off.
+    #[serde(default)]
+    cut_over: Patched<CutOverWish>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutOverWish {
+    algorithm: String,
+    /// As soon as no receiver is hurt, if it is left out.
+    at: Option<String>,
+}
+
+impl CutOverWish {
+    fn choice(&self, faults: &mut Faults) -> Option<CutOverChoice> {
+        let algorithm = algorithm(&self.algorithm, "/cut_over/algorithm", faults);
+        let at = self.at.as_ref().map(|at| faults.take("/cut_over/at", Timestamp::parse_rfc3339(at)));
+        match at {
+            None => Some(CutOverChoice::To(algorithm?, None)),
+            Some(at) => Some(CutOverChoice::To(algorithm?, Some(at?))),
+        }
+    }
+}
+
+impl ChangeTenant {
+    fn change(self, terms: &Terms) -> Result<TenantChange, Problem> {
+        let mut faults = Faults::default();
+        if let Some(name) = &self.name {
+            faults.take("/name", tenant::check_name(name));
+        }
+        if let Some(subject) = &self.token_subject {
+            faults.take("/token_subject", tenant::check_subject(subject));
+        }
+        let token_ttl = self.token_ttl.and_then(|seconds| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
+        let key_policy = match self.key_policy {
+            Patched::Absent => None,
+            Patched::Null => Some(PolicyChoice::Installation),
+            Patched::Value(wish) => wish.policy(terms.key_policy, &mut faults).map(PolicyChoice::Own),
+        };
+        let cut_over = match self.cut_over {
+            Patched::Absent => None,
+            Patched::Null => Some(CutOverChoice::None),
+            Patched::Value(wish) => wish.choice(&mut faults),
+        };
+        faults.none()?;
+        Ok(TenantChange { name: self.name, token_subject: self.token_subject, token_ttl, key_policy, cut_over })
+    }
+}
+
+pub(super) async fn change(
+    State(engine): State<Api>,
+    access: Access<Admin>,
+    Path(id): Path<String>,
+    Json(body): Json<ChangeTenant>,
+) -> Result<Response, Problem> {
+    let actor = Actor::of(&access.caller);
+    access.instance_wide()?;
+    let id = id.parse::<TenantId>().map_err(|_| Problem::not_found("tenant"))?;
+    let change = body.change(&engine.terms)?;
+    let changed = engine.change_tenant(actor, id, change).await?;
+    let changed = changed.ok_or_else(|| Problem::not_found("tenant"))?;
+    Ok(axum::Json(TenantView::of(changed, &engine.terms)).into_response())
 }
 
 pub(super) async fn create(
@@ -85,8 +249,8 @@ pub(super) async fn create(
     Json(body): Json<CreateTenant>,
 ) -> Result<Response, Problem> {
     let access = access.instance_wide()?;
-    let tenant = engine.create_tenant(Actor::of(&access.caller), body.wish()?).await?;
-    let view = TenantView::of(tenant, &engine.terms.public_url);
+    let tenant = engine.create_tenant(Actor::of(&access.caller), body.wish(&engine.terms)?).await?;
+    let view = TenantView::of(tenant, &engine.terms);
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }
 
@@ -99,7 +263,7 @@ pub(super) async fn list(
     let page = params.page()?;
     let mut reader = engine.store.read().await?;
     let fetched = tenants::list(reader.conn(), page.after.map(TenantId::from_bytes), page.fetch()).await?;
-    let view = |tenant| TenantView::of(tenant, &engine.terms.public_url);
+    let view = |tenant| TenantView::of(tenant, &engine.terms);
     Ok(axum::Json(page.show(fetched, |tenant| *tenant.id.as_bytes(), view)).into_response())
 }
 
@@ -111,5 +275,5 @@ pub(super) async fn show(
     access.instance_wide()?;
     let id = id.parse::<TenantId>().ok();
     let keys = id.and_then(|id| engine.keys_of(id)).ok_or_else(|| Problem::not_found("tenant"))?;
-    Ok(axum::Json(TenantView::of(keys.tenant.clone(), &engine.terms.public_url)).into_response())
+    Ok(axum::Json(TenantView::of(keys.tenant.clone(), &engine.terms)).into_response())
 }

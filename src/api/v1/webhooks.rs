@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::patch::{Patched, not_null};
 use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
@@ -137,26 +138,6 @@ pub(super) struct ChangeWebhook {
     audience: Patched<String>,
     #[serde(default, deserialize_with = "not_null")]
     enabled: Option<bool>,
-}
-
-/// Refuses null where there is no value to take back.
-fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// A member of a merge patch (RFC 7396): absent, or null to take the value back, or a new value.
-#[derive(Debug, Default)]
-enum Patched<T> {
-    #[default]
-    Absent,
-    Null,
-    Value(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patched<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
-    }
 }
 
 pub(super) async fn change(

@@ -1,0 +1,180 @@
+//! Making, changing and listing tenants from the command line.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::domain::audit::Actor;
+use crate::domain::id::TenantId;
+use crate::domain::key_ring::{KeyPolicy, Margins, Profile};
+use crate::domain::tenant::{self, Tenant};
+use crate::domain::time::Timestamp;
+use crate::domain::token::{Algorithm, TokenTtl};
+use crate::engine::Engine;
+use crate::engine::tenants::{CutOverChoice, NewTenant, PolicyChoice, TenantChange};
+use crate::store::tenants;
+
+/// How many rows are read at a time.
+const ROWS: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub enum TenantAction {
+    /// Make a tenant with keys of its own
+    New {
+        name: String,
+        /// ES256, ES384, RS256, PS256 or EdDSA
+        #[arg(long, default_value = "ES256")]
+        algorithm: String,
+        /// Seconds a token lives, 60 to 3600
+        #[arg(long, default_value_t = 300)]
+        token_ttl: i64,
+        /// The `sub` of its tokens
+        #[arg(long)]
+        token_subject: Option<String>,
+        #[command(flatten)]
+        policy: PolicyArgs,
+    },
+    /// Change how a tenant's keys rotate and what they sign with
+    Change {
+        /// The tenant; the default one if none is named
+        tenant: Option<String>,
+        /// Seconds a token lives, 60 to 3600
+        #[arg(long)]
+        token_ttl: Option<i64>,
+        /// Sign with ES256, ES384, RS256, PS256 or EdDSA from a date on
+        #[arg(long, value_name = "ALGORITHM")]
+        cut_over_to: Option<String>,
+        /// That date, such as 2027-01-31T09:00:00Z; as soon as no receiver is hurt, if it is left out
+        #[arg(long, value_name = "DATE", requires = "cut_over_to")]
+        cut_over_at: Option<String>,
+        /// Never mind a change of algorithm that is planned
+        #[arg(long, conflicts_with = "cut_over_to")]
+        cancel_cut_over: bool,
+        #[command(flatten)]
+        policy: PolicyArgs,
+        /// Rotate as the installation is configured
+        #[arg(long, conflicts_with_all = ["own_profile", "own_period", "own_publish_ahead", "own_grace"])]
+        inherit_policy: bool,
+    },
+    /// Every tenant
+    List,
+}
+
+/// Margins of a tenant's own. What is left out is as the tenant has it now.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// standard, or development, which allows seconds and is not for receivers in earnest
+    #[arg(long, value_name = "PROFILE")]
+    own_profile: Option<String>,
+    /// How long a key signs, such as 30d
+    #[arg(long, value_name = "SPAN")]
+    own_period: Option<humantime::Duration>,
+    /// How long a key is published before it signs, such as 7d
+    #[arg(long, value_name = "SPAN")]
+    own_publish_ahead: Option<humantime::Duration>,
+    /// How long a key stays published after its last signature, such as 7d
+    #[arg(long, value_name = "SPAN")]
+    own_grace: Option<humantime::Duration>,
+}
+
+impl PolicyArgs {
+    fn policy(&self, present: KeyPolicy) -> Result<Option<KeyPolicy>> {
+        let spans = [self.own_period, self.own_publish_ahead, self.own_grace];
+        if self.own_profile.is_none() && spans.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let profile = match &self.own_profile {
+            None => present.profile(),
+            Some(name) => Profile::parse(name).context("--own-profile is standard or development")?,
+        };
+        let [period, publish_ahead, grace] = spans.map(|span| span.map(Duration::from));
+        let usual = present.margins();
+        let margins = Margins {
+            period: period.unwrap_or(usual.period),
+            publish_ahead: publish_ahead.unwrap_or(usual.publish_ahead),
+            grace: grace.unwrap_or(usual.grace),
+        };
+        match KeyPolicy::new(profile, margins) {
+            Ok(policy) => Ok(Some(policy)),
+            Err(faults) => {
+                let said: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+                bail!("no receiver would be safe with these margins:{}", said.concat())
+            }
+        }
+    }
+}
+
+pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
+    match action {
+        TenantAction::New { name, algorithm, token_ttl, token_subject, policy } => {
+            let algorithm = parse_algorithm(&algorithm)?;
+            let token_ttl = TokenTtl::from_seconds(token_ttl)?;
+            tenant::check_name(&name).context("the name")?;
+            token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
+            let key_policy = policy.policy(engine.terms.key_policy)?;
+            let wish = NewTenant { name, algorithm, key_policy, token_subject, token_ttl };
+            let tenant = engine.create_tenant(Actor::CommandLine, wish).await?;
+            say!("{}", tenant.id);
+            Ok(())
+        }
+        TenantAction::Change {
+            tenant,
+            token_ttl,
+            cut_over_to,
+            cut_over_at,
+            cancel_cut_over,
+            policy,
+            inherit_policy,
+        } => {
+            let keys = match tenant {
+                Some(id) => engine.keys_of(id.parse::<TenantId>()?).context("there is no such tenant")?,
+                None => engine.default_keys().context("there is no tenant yet; start the server once")?,
+            };
+            let at = cut_over_at.as_deref().map(Timestamp::parse_rfc3339).transpose().context("--cut-over-at")?;
+            let cut_over = match cut_over_to {
+                Some(algorithm) => Some(CutOverChoice::To(parse_algorithm(&algorithm)?, at)),
+                None => cancel_cut_over.then_some(CutOverChoice::None),
+            };
+            let key_policy = match policy.policy(keys.policy)? {
+                Some(policy) => Some(PolicyChoice::Own(policy)),
+                None => inherit_policy.then_some(PolicyChoice::Installation),
+            };
+            let token_ttl = token_ttl.map(TokenTtl::from_seconds).transpose()?;
+            let change = TenantChange { token_ttl, key_policy, cut_over, ..TenantChange::default() };
+            let changed = engine.change_tenant(Actor::CommandLine, keys.tenant.id, change).await?;
+            show(engine, &changed.context("there is no such tenant")?)
+        }
+        TenantAction::List => list_tenants(engine).await,
+    }
+}
+
+fn parse_algorithm(name: &str) -> Result<Algorithm> {
+    let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
+    Algorithm::parse(name).with_context(|| format!("{name:?} is none of: {known}"))
+}
+
+fn show(engine: &Engine, tenant: &Tenant) -> Result<()> {
+    let policy = tenant.key_policy.unwrap_or(engine.terms.key_policy);
+    say!("{}  {}", tenant.id, tenant.name);
+    say!("  {policy}");
+    say!("  tokens live {} s and are signed with {}", tenant.token_ttl.as_seconds(), tenant.algorithm.as_str());
+    if let Some(next) = tenant.cut_over {
+        say!("  from {} on with {}; `signet keys plan` tells the steps", next.at, next.algorithm.as_str());
+    }
+    Ok(())
+}
+
+async fn list_tenants(engine: &Engine) -> Result<()> {
+    let mut reader = engine.store.read().await?;
+    let mut after = None;
+    loop {
+        let page = tenants::list(reader.conn(), after, ROWS).await?;
+        for tenant in &page {
+            let mark = if tenant.is_default { "  (default)" } else { "" };
+            say!("{}  {:<5}  {}{mark}", tenant.id, tenant.algorithm.as_str(), tenant.name);
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+    }
+}
