@@ -17,6 +17,7 @@ use super::{listener, opening};
 use crate::cli::banner::{self, Banner};
 use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
+use crate::domain::key_ring::Profile;
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
 use crate::engine::{Engine, Inboxes, dispatch, ingest, nodes, rotate, senders, settle, sweep};
@@ -119,6 +120,7 @@ impl Server {
             made_api_key: self.made_api_key.as_ref().map(ApiKeySecret::reveal),
             has_admin_key: config.admin_key.is_some(),
             warns_of_issuer: config.listen.ip().is_unspecified() && config.public_url.is_none(),
+            warns_of_margins: config.key_policy.profile() == Profile::Development,
             warns_of_loopback: is_local && opening::example_url(config).starts_with("https"),
             example_url: opening::example_url(config),
         });

@@ -26,6 +26,8 @@ pub struct Banner<'a> {
     pub warns_of_loopback: bool,
     /// Set when the issuer is an address that no receiver can reach.
     pub warns_of_issuer: bool,
+    /// Set when margins are measured against the development profile.
+    pub warns_of_margins: bool,
     /// A callback URL that these settings accept.
     pub example_url: &'a str,
 }
@@ -62,6 +64,11 @@ pub fn print(banner: &Banner<'_>) {
     if banner.warns_of_issuer {
         note_out!(
             "{WARNING}Tokens name {url} as their issuer, which no receiver can reach: set SIGNET_PUBLIC_URL to the URL that receivers use.{WARNING:#}"
+        );
+    }
+    if banner.warns_of_margins {
+        note_out!(
+            "{WARNING}Keys rotate with margins for development: receivers that keep a JWKS will meet keys they do not know. Unset SIGNET_KEY_PROFILE for receivers in earnest.{WARNING:#}"
         );
     }
     if banner.warns_of_loopback {

@@ -65,26 +65,26 @@ pub enum TenantAction {
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
     /// standard, or development, which allows seconds and is not for receivers in earnest
-    #[arg(long, value_name = "PROFILE")]
-    own_profile: Option<String>,
+    #[arg(id = "own_profile", long = "own-profile", value_name = "PROFILE")]
+    profile: Option<String>,
     /// How long a key signs, such as 30d
-    #[arg(long, value_name = "SPAN")]
-    own_period: Option<humantime::Duration>,
+    #[arg(id = "own_period", long = "own-period", value_name = "SPAN")]
+    period: Option<humantime::Duration>,
     /// How long a key is published before it signs, such as 7d
-    #[arg(long, value_name = "SPAN")]
-    own_publish_ahead: Option<humantime::Duration>,
+    #[arg(id = "own_publish_ahead", long = "own-publish-ahead", value_name = "SPAN")]
+    publish_ahead: Option<humantime::Duration>,
     /// How long a key stays published after its last signature, such as 7d
-    #[arg(long, value_name = "SPAN")]
-    own_grace: Option<humantime::Duration>,
+    #[arg(id = "own_grace", long = "own-grace", value_name = "SPAN")]
+    grace: Option<humantime::Duration>,
 }
 
 impl PolicyArgs {
     fn policy(&self, present: KeyPolicy) -> Result<Option<KeyPolicy>> {
-        let spans = [self.own_period, self.own_publish_ahead, self.own_grace];
-        if self.own_profile.is_none() && spans.iter().all(Option::is_none) {
+        let spans = [self.period, self.publish_ahead, self.grace];
+        if self.profile.is_none() && spans.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let profile = match &self.own_profile {
+        let profile = match &self.profile {
             None => present.profile(),
             Some(name) => Profile::parse(name).context("--own-profile is standard or development")?,
         };
