@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{listener, opening};
-use crate::cli::banner::{self, Banner};
+use crate::cli::banner::{self, Banner, Warning};
 use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
 use crate::domain::key_ring::Profile;
@@ -112,6 +112,12 @@ impl Server {
             None => String::new(),
         };
         let is_local = config.listen.ip().is_loopback() && config.public_url.is_none();
+        let warnings = [
+            (config.listen.ip().is_unspecified() && config.public_url.is_none(), Warning::Issuer),
+            (config.key_policy.profile() == Profile::Development, Warning::Margins),
+            (is_local && opening::example_url(config).starts_with("https"), Warning::Loopback),
+        ];
+        let warnings = warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect();
         banner::print(&Banner {
             url: &self.url,
             jwks_uri: &jwks_uri,
@@ -119,9 +125,7 @@ impl Server {
             made_master_key: self.made_master_key.as_ref().map(|path| path.display().to_string()),
             made_api_key: self.made_api_key.as_ref().map(ApiKeySecret::reveal),
             has_admin_key: config.admin_key.is_some(),
-            warns_of_issuer: config.listen.ip().is_unspecified() && config.public_url.is_none(),
-            warns_of_margins: config.key_policy.profile() == Profile::Development,
-            warns_of_loopback: is_local && opening::example_url(config).starts_with("https"),
+            warnings,
             example_url: opening::example_url(config),
         });
     }

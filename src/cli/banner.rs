@@ -23,13 +23,19 @@ pub struct Banner<'a> {
     /// Set when the first API key was made just now.
     pub made_api_key: Option<&'a str>,
     pub has_admin_key: bool,
-    pub warns_of_loopback: bool,
-    /// Set when the issuer is an address that no receiver can reach.
-    pub warns_of_issuer: bool,
-    /// Set when margins are measured against the development profile.
-    pub warns_of_margins: bool,
+    pub warnings: Vec<Warning>,
     /// A callback URL that these settings accept.
     pub example_url: &'a str,
+}
+
+/// What will not work as somebody may expect.
+pub enum Warning {
+    /// The issuer is an address that no receiver can reach.
+    Issuer,
+    /// Margins are measured against the development profile.
+    Margins,
+    /// Receivers on this machine may not be reached.
+    Loopback,
 }
 
 /// Prints the banner; without colours when nobody looks.
@@ -61,20 +67,15 @@ pub fn print(banner: &Banner<'_>) {
     note_out!("");
     print_curl(url, "webhooks", key, &format!(r#"{{"url": "{}", "events": ["user"]}}"#, banner.example_url));
     print_curl(url, "events", key, r#"{"type": "user.created", "data": {"id": 42}}"#);
-    if banner.warns_of_issuer {
-        note_out!(
-            "{WARNING}Tokens name {url} as their issuer, which no receiver can reach: set SIGNET_PUBLIC_URL to the URL that receivers use.{WARNING:#}"
-        );
-    }
-    if banner.warns_of_margins {
-        note_out!(
-            "{WARNING}Keys rotate with margins for development: receivers that keep a JWKS will meet keys they do not know. Unset SIGNET_KEY_PROFILE for receivers in earnest.{WARNING:#}"
-        );
-    }
-    if banner.warns_of_loopback {
-        note_out!(
-            "{WARNING}Receivers on this machine are not reached: set SIGNET_EGRESS_ALLOW=127.0.0.0/8 and SIGNET_ALLOW_HTTP=true for them.{WARNING:#}"
-        );
+    for warning in &banner.warnings {
+        let words = match warning {
+            Warning::Issuer => format!(
+                "Tokens name {url} as their issuer, which no receiver can reach: set SIGNET_PUBLIC_URL to the URL that receivers use."
+            ),
+            Warning::Margins => "Keys rotate with margins for development: receivers that keep a JWKS will meet keys they do not know. Unset SIGNET_KEY_PROFILE for receivers in earnest.".to_owned(),
+            Warning::Loopback => "Receivers on this machine are not reached: set SIGNET_EGRESS_ALLOW=127.0.0.0/8 and SIGNET_ALLOW_HTTP=true for them.".to_owned(),
+        };
+        note_out!("{WARNING}{words}{WARNING:#}");
     }
 }
 

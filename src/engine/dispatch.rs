@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::egress::{Egress, Parcel};
 use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
-use crate::store::{StoreError, events, queue, webhooks};
+use crate::store::{StoreError, events, queue, settings, webhooks};
 use crate::wire::{self, Envelope, Letter};
 
 /// How long a claim holds: the wait for a turn, the 30 s that an attempt may take, and time to write down what became of
@@ -31,6 +31,8 @@ use crate::wire::{self, Envelope, Letter};
 pub(super) const LEASE: Duration = Duration::from_secs(40);
 /// How long a delivery in hand waits for its turn. Then its receiver is not as quick as it was, and it is given back.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a delivery rests that this node may not sign, or for which there is no key at the moment.
+const UNSIGNED_WAITS_FOR: Duration = Duration::from_secs(1);
 /// A receiver that takes longer to acknowledge is slow: it gets less at a time, so that it holds less of the room.
 const QUICK_FOR: Duration = Duration::from_secs(2);
 /// How often the queue itself is asked who has work, whatever the lanes remember.
@@ -165,7 +167,12 @@ impl Engine {
         let versions = webhooks::versions(tx.conn(), &Vec::from_iter(webhook_ids)).await?;
         let addressees = self.addressees(tx.conn(), &versions).await?;
         let events = events::by_ids(tx.conn(), &Vec::from_iter(event_ids)).await?;
+        let keys_version = settings::keys_version(tx.conn()).await?;
         tx.commit().await.inspect_err(|error| self.doubt_claims(error))?;
+        if keys_version > self.served_version() {
+            // A key may have been revoked on another node before this was claimed: it is signed with the one after it.
+            self.regain_keys().await;
+        }
         let events: HashMap<EventId, Arc<Event>> =
             super::sound(events).map(|event| (event.id, Arc::new(event))).collect();
         let mut lanes = self.lanes();
@@ -190,21 +197,21 @@ impl Engine {
         let webhook_id = claim.key.webhook_id;
         let mut room = Room { engine: self, webhook_id, load, answered: Answered::Badly };
         let verdict = match (event, addressee) {
-            (Some(event), Some(addressee)) if addressee.is_listening => {
-                if let Some(_turn) = self.turn(&addressee).await
-                    && self.regain_leave_to_sign().await
-                {
+            (Some(event), Some(addressee)) if addressee.is_listening => match self.turn(&addressee).await {
+                Some(_turn) if self.can_sign_for(addressee.tenant_id).await => {
                     let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
                     if attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR {
                         room.answered = Answered::Well;
                     }
                     self.judged(claim, attempt, addressee.version)
-                } else {
+                }
+                turn => {
                     room.answered = Answered::Nothing;
-                    let settlement = Settlement::Retry { due_at: self.clock.now() };
+                    let wait = if turn.is_some() { UNSIGNED_WAITS_FOR } else { Duration::ZERO };
+                    let settlement = Settlement::Retry { due_at: self.clock.now().plus(wait) };
                     Verdict { claim, attempt: None, settlement, spoken_to: 0 }
                 }
-            }
+            },
             _ => {
                 room.answered = Answered::Nothing;
                 let settlement = Settlement::Ended(Ending::Cancelled);

@@ -103,16 +103,22 @@ impl Engine {
 
     /// The same, after asking the database if it was not heard from of late.
     pub(super) async fn regain_leave_to_sign(&self) -> bool {
-        if self.may_sign() {
-            return true;
-        }
-        if let Err(error) = self.refresh_keys().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "nothing is signed: it is not known which key does"
-            );
+        if !self.may_sign() {
+            self.regain_keys().await;
         }
         self.may_sign()
+    }
+
+    /// Whether a delivery of this tenant would be signed now.
+    pub(super) async fn can_sign_for(&self, tenant_id: TenantId) -> bool {
+        self.regain_leave_to_sign().await && self.keys_of(tenant_id).is_some_and(|keys| keys.active.is_some())
+    }
+
+    /// Loads what changed, on the way to a signature. When that fails, this node signs for as long as its lease lasts.
+    pub(super) async fn regain_keys(&self) {
+        if let Err(error) = self.refresh_keys().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "it is not known which keys sign now");
+        }
     }
 
     /// A tenant's published keys, unless this node was cut off from the others for so long that they may be gone.
@@ -162,13 +168,21 @@ impl Engine {
                     }
                 }
             }
-            let mut version = self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another task may have loaded something newer meanwhile; then this load starts again from there.
-            if *version == known {
-                *version = newest;
-                self.put_pages(loaded);
+            drop(reader);
+            if self.replace_pages(known, newest, loaded) && self.store.is_shared() {
+                self.report_served_version().await;
             }
         }
+    }
+
+    /// Takes over what was loaded, unless another task has loaded something newer meanwhile.
+    fn replace_pages(&self, known: i64, newest: i64, loaded: Vec<TenantKeys>) -> bool {
+        let mut version = self.keys.version.lock().unwrap_or_else(PoisonError::into_inner);
+        if *version == known {
+            *version = newest;
+            self.put_pages(loaded);
+        }
+        *version == newest
     }
 
     fn put_pages(&self, loaded: Vec<TenantKeys>) {

@@ -97,6 +97,18 @@ impl Engine {
         tx.commit().await
     }
 
+    /// Lets the others know which version of the keys this node serves, before its next beat does: keys wait for it.
+    pub(super) async fn report_served_version(&self) {
+        let report = async {
+            let mut tx = self.store.write().await?;
+            nodes::report(tx.conn(), self.node_id(), self.served_version()).await?;
+            tx.commit().await
+        };
+        if let Err(error) = report.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the next beat reports which keys are served");
+        }
+    }
+
     fn beat(&self, id: NodeId, started_at: Timestamp) -> Beat {
         Beat { id, started_at, jwks_version: self.served_version() }
     }

@@ -57,8 +57,9 @@ impl Engine {
         reason: &str,
     ) -> Result<Revoked, RevokeError> {
         let revoked = self.revoke(actor, tenant_id, kid, reason).await?;
-        self.look_again();
         self.follow_up(tenant_id).await;
+        // Only now does this node sign with the new key.
+        self.look_again();
         Ok(revoked)
     }
 

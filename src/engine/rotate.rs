@@ -49,13 +49,14 @@ pub enum Haste {
 pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     loop {
         let bell = engine.rotation_due.notified();
+        // From before anything is looked at: a clock that is moved on meanwhile is looked at again.
+        let until = engine.clock.now().plus(EVERY);
         if let Err(error) = engine.step_all_rings().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "keys could not be looked after; trying again");
             if job::pause(job::AFTER_FAILURE, &end).await == Woken::ToEnd {
                 return;
             }
         }
-        let until = engine.clock.now().plus(EVERY);
         if job::rest(&engine.clock, bell, until, &end).await == Woken::ToEnd {
             return;
         }

@@ -4,8 +4,9 @@
 //! measured with a clock that cannot be set. Two nodes never count the same span: whoever loses the race begins anew with
 //! the winner's count. So the count may lag behind real time and never runs ahead of it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use super::Engine;
 use crate::domain::key_ring::{Profile, ServiceTime};
@@ -16,7 +17,8 @@ const RAISED_EVERY: Duration = Duration::from_secs(30);
 /// The same where margins are seconds.
 const RAISED_IN_DEVELOPMENT_EVERY: Duration = Duration::from_millis(500);
 
-/// The count as this node saw it last, and since when by its monotonic clock.
+/// The count as this node saw it last, and since when by its monotonic clock. Held while measuring: whoever saw a count
+/// that its own node had raised a moment ago would take it for another's and begin anew.
 #[derive(Default)]
 pub(super) struct Measured(Mutex<Option<(ServiceTime, Duration)>>);
 
@@ -28,16 +30,17 @@ impl Engine {
             true => RAISED_IN_DEVELOPMENT_EVERY,
             false => RAISED_EVERY,
         };
+        let mut seen = self.measured.0.lock().await;
         // Before the count is read: what passes while it is read is not counted.
         let until = self.clock.monotonic();
         let mut reader = self.store.read().await?;
         let count = service_time::get(reader.conn()).await?;
         drop(reader);
-        let since = match self.seen() {
-            Some((seen, since)) if seen == count => since,
+        let since = match *seen {
+            Some((known, since)) if known == count => since,
             _ => {
-                // After it is read: it may have been raised a moment ago.
-                self.note(count, self.clock.monotonic());
+                // After it is read: another node may have raised it a moment ago.
+                *seen = Some((count, self.clock.monotonic()));
                 return Ok(false);
             }
         };
@@ -51,15 +54,7 @@ impl Engine {
             return Ok(false);
         }
         tx.commit().await?;
-        self.note(raised, until);
+        *seen = Some((raised, until));
         Ok(true)
-    }
-
-    fn seen(&self) -> Option<(ServiceTime, Duration)> {
-        *self.measured.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, count: ServiceTime, since: Duration) {
-        *self.measured.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((count, since));
     }
 }

@@ -40,6 +40,16 @@ pub async fn beat(conn: &mut Conn, beat: &Beat) -> Result<()> {
     Ok(())
 }
 
+/// Says which version of the keys a node serves, if it is entered.
+pub async fn report(conn: &mut Conn, id: NodeId, jwks_version: i64) -> Result<()> {
+    query("update nodes set jwks_version = $2 where id = $1")
+        .bind(id.as_bytes())
+        .bind(jwks_version)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 pub async fn list(conn: &mut Conn) -> Result<Vec<Node>> {
     let rows = query("select id, beats, jwks_version from nodes order by id").fetch_all(conn).await?;
     let nodes = rows.iter().map(|row| {

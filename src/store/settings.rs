@@ -2,7 +2,7 @@
 
 use super::query::query;
 use super::record::Record;
-use super::{Conn, Result};
+use super::{Conn, Result, StoreError};
 
 /// A value sealed under the master key, by which a wrong master key is recognised before it does harm.
 pub const MASTER_KEY_CHECK: &str = "master_key_check";
@@ -31,6 +31,13 @@ pub(super) const SWEEP: &str = "sweep";
 /// Keeps every other transaction that makes what a first start lacks waiting until this one ends.
 pub async fn hold_first_start(conn: &mut Conn) -> Result<()> {
     put(conn, FIRST_START, "").await
+}
+
+/// The version of the installation's keys.
+pub async fn keys_version(conn: &mut Conn) -> Result<i64> {
+    let corrupt = StoreError::Corrupt { table: "settings", column: "value", why: "not a number" };
+    let version = get(conn, KEYS_VERSION).await?;
+    version.map_or(Ok(0), |version| version.parse().map_err(|_| corrupt))
 }
 
 pub async fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {

@@ -1,5 +1,9 @@
 //! The life of keys, seen from outside: what is published, what signs, and that nobody is ever surprised.
 
+mod policy;
+mod rehearsal;
+mod revocation;
+
 use std::time::Duration;
 
 use reqwest::Method;
@@ -10,8 +14,10 @@ use crate::support::{ADMIN_KEY, Answer, Received, Receiver, Service, send, until
 
 const DAY: Duration = Duration::from_hours(24);
 
+/// The set as it is served; not at once when a node's clock was moved on by days, as it would not know what happened then.
 async fn jwks(service: &Service) -> Answer {
-    send(service.anonymous(Method::GET, "/.well-known/jwks.json")).await
+    let ask = async || Some(send(service.anonymous(Method::GET, "/.well-known/jwks.json")).await);
+    until(async || ask().await.filter(|answer| answer.status == 200)).await
 }
 
 async fn kids(service: &Service) -> Vec<String> {
@@ -120,11 +126,12 @@ async fn a_retry_is_signed_with_the_key_that_is_active_then() {
 async fn a_revoked_key_leaves_the_set_and_the_standby_signs() {
     let service = Service::start().await;
     let receiver = Receiver::start().await;
-    service.webhook(&receiver, &["*"]).await;
+    service.webhook(&receiver, &["user"]).await;
     let before = kids(&service).await;
 
     let answer = service.post(&format!("/v1/admin/keys/{}/revoke", before[0]), &json!({"reason": "leaked"})).await;
     let after = kids(&service).await;
+    receiver.received_when(1).await;
     let received = delivered(&service, &receiver).await;
 
     assert_eq!((answer.status, &answer.json()["active_kid"]), (200, &json!(before[1])));
