@@ -147,7 +147,7 @@ async fn rehearse(engine: &Arc<Engine>, tenant_id: TenantId, with_forgeries: boo
         }
         before = performance.next;
         if before.is_none() {
-            say!("{troubled} of {all} webhooks need to be looked at before {} signs", performance.standby);
+            say!("{troubled} of {all} webhooks need to be looked at before {} signs", performance.kid);
             return if troubled == 0 { Ok(()) } else { bail!("the rotation would be noticed") };
         }
     }

@@ -289,6 +289,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Letter, SigningError> {
         let (keys, signer) = self.signer_of(addressee.tenant_id)?;
+        let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
         let envelope = envelope(&keys, &signer, addressee)?;
         let write = || wire::body(event, &envelope, now);
         let body = match addressee.shares_audience {

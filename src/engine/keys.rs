@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{Key, KeyPolicy, KeyRing, Kid, SigningLease};
+use crate::domain::key_ring::{Key, KeyPolicy, KeyRing, KeyState, Kid, SigningLease};
 use crate::domain::tenant::Tenant;
 use crate::signing::{Jwks, PublicJwk, SealedKey, Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
@@ -38,7 +38,8 @@ pub struct TenantKeys {
     /// Keys that were revoked and that a restored database publishes again. They are left out here.
     pub(super) resurrected: Vec<Kid>,
     active: Option<SealedKey>,
-    standby: Option<SealedKey>,
+    /// Those that may sign later.
+    pending: Vec<SealedKey>,
     signer: OnceLock<Result<Arc<Signer>, SigningError>>,
 }
 
@@ -51,9 +52,11 @@ impl TenantKeys {
         self.signer.get_or_init(open).clone()
     }
 
-    /// The key that signs next, ready to sign; `None` when none stands by.
-    pub(super) fn standby_signer(&self, engine: &Engine) -> Option<Result<Signer, SigningError>> {
-        self.standby.as_ref().map(|sealed| Signer::open(sealed, &engine.master_key))
+    /// An announced key, ready to sign before its time: for rehearsals, and for what only an unknown key can do. Not kept:
+    /// what does not sign yet does not lie open in memory.
+    pub(super) fn announced_signer(&self, engine: &Engine, kid: &Kid) -> Option<Result<Signer, SigningError>> {
+        let sealed = self.pending.iter().find(|sealed| sealed.kid == *kid)?;
+        Some(Signer::open(sealed, &engine.master_key))
     }
 }
 
@@ -206,12 +209,13 @@ impl Engine {
                 public.push(PublicJwk::from_record(&stored.public_jwk, &key.kid, key.algorithm)?);
             }
         }
-        let sealed = |key: Option<&Key>| {
-            let stored = of_kid(&key.filter(|key| !resurrected.contains(&key.kid))?.kid)?;
+        let sealed = |key: &Key| {
+            let stored = of_kid(&key.kid).filter(|_| !resurrected.contains(&key.kid))?;
             let jwe = stored.private_half.clone()?;
             Some(SealedKey { tenant_id: tenant.id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, jwe })
         };
-        let (active, standby) = (sealed(ring.active()), sealed(ring.standby()));
+        let active = ring.active().and_then(sealed);
+        let pending = ring.keys().iter().filter(|key| key.state == KeyState::Pending).filter_map(sealed).collect();
         Ok(TenantKeys {
             issuer: tenant.issuer(&self.terms.public_url),
             policy: self.policy_of(&tenant),
@@ -220,7 +224,7 @@ impl Engine {
             ring,
             resurrected,
             active,
-            standby,
+            pending,
             signer: OnceLock::new(),
         })
     }

@@ -1,4 +1,4 @@
-//! Rehearsing a rotation: a delivery to each webhook that the standby signs, so that whoever cannot verify it is found
+//! Rehearsing a rotation: a delivery to each webhook that the key signs which is next, so that whoever cannot verify it is found
 //! while nothing depends on it. On request, a second one whose signatures are wrong finds whoever verifies nothing.
 
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Rehearsed {
 /// A page of receivers, of which those that are disabled are left out.
 #[derive(Debug, Clone)]
 pub struct Performance {
-    pub standby: Kid,
+    /// The key that signs next.
+    pub kid: Kid,
     pub rehearsed: Vec<Rehearsed>,
     /// Where to go on.
     pub next: Option<WebhookId>,
@@ -94,9 +95,11 @@ impl Engine {
         wish: Rehearsal,
     ) -> Result<Performance, RehearseError> {
         let keys = self.keys_of(tenant_id).ok_or(CannotRotate::NoStandby)?;
-        let signer = keys.standby_signer(self).ok_or(CannotRotate::NoStandby)??;
-        let standby = signer.kid().clone();
         let mut reader = self.store.read().await?;
+        let situation = self.situation_on(reader.conn()).await?;
+        let next = keys.ring.next_to_sign(&keys.policy, &situation).ok_or(CannotRotate::NoStandby)?;
+        let kid = next.kid.clone();
+        let signer = keys.announced_signer(self, &kid).ok_or(CannotRotate::NoStandby)??;
         let mut page = webhooks::list(reader.conn(), tenant_id, wish.before, wish.limit.saturating_add(1)).await?;
         let has_more = page.len() > usize::try_from(wish.limit).unwrap_or(usize::MAX);
         page.truncate(usize::try_from(wish.limit).unwrap_or(usize::MAX));
@@ -114,8 +117,8 @@ impl Engine {
         }
         let mut rehearsed = playing.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
         rehearsed.sort_by_key(|rehearsed| std::cmp::Reverse(rehearsed.webhook_id));
-        self.write_down(actor, tenant_id, &standby, &rehearsed).await?;
-        Ok(Performance { standby, rehearsed, next })
+        self.write_down(actor, tenant_id, &kid, &rehearsed).await?;
+        Ok(Performance { kid, rehearsed, next })
     }
 
     async fn rehearse_with(&self, stage: &Stage, addressee: Addressee) -> Result<Rehearsed, StoreError> {
@@ -143,13 +146,13 @@ impl Engine {
         &self,
         actor: Actor,
         tenant_id: TenantId,
-        standby: &Kid,
+        kid: &Kid,
         rehearsed: &[Rehearsed],
     ) -> Result<(), StoreError> {
         let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
         let refused = rehearsed.iter().filter(|rehearsed| !rehearsed.is_verified()).count();
         let action =
-            Action::KeyRehearsed { kid: standby.clone(), webhooks: count(rehearsed.len()), refused: count(refused) };
+            Action::KeyRehearsed { kid: kid.clone(), webhooks: count(rehearsed.len()), refused: count(refused) };
         let mut tx = self.store.write().await?;
         audit::record(tx.conn(), tenant_id, (actor, self.clock.now()), &[action]).await?;
         tx.commit().await

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::keys::KeysError;
-use super::rotate::held;
+use super::keys::{KeysError, TenantKeys};
+use super::rotate::{Made, carry_out, held};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
-use crate::domain::key_ring::{CannotRevoke, KeyState, Kid, Situation};
+use crate::domain::key_ring::{CannotRevoke, KeyState, Kid, Situation, Step};
+use crate::signing::{Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
-use crate::store::{Conn, StoreError, events, queue, signing_keys, tenants};
+use crate::store::{Conn, StoreError, events, queue, signing_keys};
 
 /// What receivers are told by.
 const KEY_REVOKED: &str = "signet.key.revoked";
 /// Why a key is revoked that was revoked before.
 const REVOKED_BEFORE: &str = "it was revoked before, and a restored database had brought it back";
+
+/// How many keys may be announced before a revocation announces no other.
+const PENDING_MAX: usize = 2;
 
 /// A revocation that was asked for did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +51,9 @@ pub struct Revoked {
 
 impl Engine {
     /// Takes a key out of the JWKS at once. If it signed, the standby signs from the same transaction on; what is pending
-    /// is signed when it is sent, and so with that one. Every webhook of the tenant is told by an event that the new key
-    /// signs: whoever verifies it fetches the set anew, and forgets the key.
+    /// is signed when it is sent, and so with that one. In that transaction a key is published that nobody can know yet,
+    /// and every webhook of the tenant is told by an event that this one signs: whoever verifies it must fetch the set
+    /// anew, and forgets the key that was revoked.
     pub async fn revoke_key(
         &self,
         actor: Actor,
@@ -64,8 +69,9 @@ impl Engine {
     }
 
     async fn revoke(&self, actor: Actor, tenant_id: TenantId, kid: &Kid, reason: &str) -> Result<Revoked, RevokeError> {
+        let made = self.make_unknown(tenant_id).await;
         let mut tx = self.store.write().await?;
-        let (_, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRevoke::Unknown)?;
+        let (tenant, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRevoke::Unknown)?;
         let successor = ring.revoke(kid)?;
         let situation = self.situation_on(tx.conn()).await?;
         // First what no backup can undo. When the rest fails, the key is revoked by it before long.
@@ -74,27 +80,53 @@ impl Engine {
         if let Some(successor) = &successor {
             signing_keys::promote(tx.conn(), tenant_id, successor, &situation).await?;
         }
-        tenants::touch_keys(tx.conn(), tenant_id).await?;
         let (revoked, next) = (kid.clone(), successor.clone());
-        let action = match actor {
+        let mut actions = vec![match actor {
             Actor::Signet => Action::RevocationRepeated { kid: revoked, successor: next },
             _ => Action::KeyRevoked { kid: revoked, successor: next, reason: reason.to_owned() },
-        };
-        audit::record(tx.conn(), tenant_id, (actor, situation.now), &[action]).await?;
-        let active = match &successor {
-            Some(successor) => Some(successor),
-            None => ring.active().map(|active| &active.kid).filter(|active| *active != kid),
-        };
+        }];
+        let ring = ring.after_revocation(kid, successor.as_ref(), &situation);
+        let publish = Step::Publish { algorithm: tenant.algorithm };
+        actions.extend(carry_out(tx.conn(), (&tenant, &ring), &publish, made, &situation).await?);
+        audit::record(tx.conn(), tenant_id, (actor, situation.now), &actions).await?;
         let payload = json!({
             "kid": kid.as_str(),
             "reason": reason,
             "revoked_at": situation.now.to_string(),
-            "active_kid": active.map(Kid::as_str),
+            "active_kid": ring.active().map(|active| active.kid.as_str()),
         });
         let told = self.tell_all(tx.conn(), tenant_id, payload.to_string().into(), &situation).await?;
         tx.commit().await?;
         tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, webhooks.count = told, "a key was revoked");
         Ok(Revoked { successor, told })
+    }
+
+    /// A key that nobody can know. A revocation is not held up when none can be made: its event is signed by the key that
+    /// signs then, and receivers forget the other when their caches end.
+    async fn make_unknown(&self, tenant_id: TenantId) -> Vec<Made> {
+        let Some(keys) = self.keys_of(tenant_id) else { return Vec::new() };
+        let pending = keys.ring.keys().iter().filter(|key| key.state == KeyState::Pending).count();
+        if pending > PENDING_MAX {
+            return Vec::new();
+        }
+        let algorithm = keys.tenant.algorithm;
+        match self.make_for(&Step::Publish { algorithm }, tenant_id, algorithm).await {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::error!(tenant.id = %tenant_id, error = &error as &dyn std::error::Error, "no key could be made that receivers do not know");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The key that signs an event, if that is not the active one: of a revocation receivers are told by the youngest key,
+    /// which those fetch that do not know it.
+    pub(super) fn signer_for(&self, keys: &TenantKeys, event: &Event) -> Option<Result<Signer, SigningError>> {
+        if event.event_type.as_str() != KEY_REVOKED {
+            return None;
+        }
+        let unknown = keys.ring.youngest().filter(|key| key.published_at >= event.accepted_at)?;
+        keys.announced_signer(self, &unknown.kid)
     }
 
     /// Queues an event for every webhook of a tenant that listens, whatever it is subscribed to.

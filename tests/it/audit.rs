@@ -101,12 +101,12 @@ async fn every_change_of_a_keys_life_is_in_the_log_with_whoever_made_it() {
         ("signet", "key.published", 2, es256.clone()),
         ("signet", "key.archived", 0, states(json!({}))),
         ("admin-key", "key.revoked", 2, json!({"reason": "left on a train", "states": {}})),
-        ("signet", "key.published", 3, es256.clone()),
+        ("admin-key", "key.published", 3, es256.clone()),
         ("command-line", "key.promoted", 3, states(json!({"1": "retiring"}))),
         ("command-line", "key.wait_overruled", 3, json!({})),
         ("signet", "key.published", 4, es256.clone()),
         ("admin-key", "key.revoked", 3, json!({"reason": "", "states": {"4": "active"}})),
-        ("signet", "key.published", 5, es256),
+        ("admin-key", "key.published", 5, es256),
     ];
     assert_eq!(story(&entries), expected);
     assert_eq!(entries[4].at, archived_at);

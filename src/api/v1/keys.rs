@@ -65,8 +65,8 @@ struct Ring {
 }
 
 /// RFC 7517 5 has receivers ignore keys that they do not understand; not all of them do.
-const MIXED_SET: &str = "keys of several algorithms are published because of a change of algorithm; some libraries \
-     (go-jose, keyfunc, jsonwebtoken for Rust, python-jose) refuse a whole set that holds a key they cannot read";
+const MIXED_SET: &str = "keys of several algorithms are published because of a change of algorithm; python-jose, which tries \
+     keys in order, refuses a token when a key of another type stands before its own";
 
 pub(super) async fn list(State(engine): State<Api>, access: Access<KeysRead>) -> Result<Response, Problem> {
     let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
@@ -229,12 +229,12 @@ pub(super) async fn rehearse(
         with_forgeries: body.wrong_signature,
     };
     let actor = Actor::of(&access.caller);
-    let Performance { standby, rehearsed, next } = engine.rehearse(actor, access.tenant_id, wish).await?;
+    let Performance { kid, rehearsed, next } = engine.rehearse(actor, access.tenant_id, wish).await?;
     let refused = rehearsed.iter().filter(|rehearsed| !rehearsed.is_verified()).count();
     let accepted = rehearsed.iter().filter(|rehearsed| rehearsed.accepted_forgery() == Some(true)).count();
     let views = rehearsed.into_iter().map(RehearsedView::of).collect();
     let performed = Performed {
-        kid: standby.to_string(),
+        kid: kid.to_string(),
         could_not_verify: refused,
         accepted_wrong_signature: body.wrong_signature.then_some(accepted),
         page: page.made_of(views, next.map(|id| *id.as_bytes())),

@@ -198,6 +198,12 @@ impl KeyRing {
         pending.min_by(|a, b| (a.publication, &a.kid).cmp(&(b.publication, &b.kid)))
     }
 
+    /// The announced key that the fewest can know.
+    pub fn youngest(&self) -> Option<&Key> {
+        let pending = self.keys.iter().filter(|key| key.state == KeyState::Pending);
+        pending.max_by(|a, b| (a.publication, &a.kid).cmp(&(b.publication, &b.kid)))
+    }
+
     /// Announced keys of an algorithm that is neither in use nor planned.
     fn purposeless(&self) -> impl Iterator<Item = &Key> {
         let next = self.cut_over.map(|cut_over| cut_over.algorithm);
@@ -243,6 +249,20 @@ impl KeyRing {
         }
         let was_active = matches!(key.state, KeyState::Active { .. });
         Ok(if was_active { self.standby().map(|standby| standby.kid.clone()) } else { None })
+    }
+
+    /// The ring after `kid` was revoked and its successor promoted.
+    #[must_use]
+    pub fn after_revocation(&self, kid: &Kid, successor: Option<&Kid>, situation: &Situation) -> Self {
+        let mut ring = self.clone();
+        for key in &mut ring.keys {
+            if key.kid == *kid {
+                key.state = KeyState::Revoked { revoked_at: situation.now };
+            } else if Some(&key.kid) == successor {
+                key.state = KeyState::Active { activated_at: situation.now };
+            }
+        }
+        ring
     }
 
     /// The ring after a step was carried out. `created` are the keys that the step makes, in order.

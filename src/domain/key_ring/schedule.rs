@@ -128,6 +128,15 @@ impl KeyRing {
         Ok(CutOver { algorithm, at })
     }
 
+    /// The announced key that will sign next: the standby, or the first one of the next algorithm.
+    pub fn next_to_sign(&self, policy: &KeyPolicy, situation: &Situation) -> Option<&Key> {
+        let promotions = self.upcoming(policy).into_iter().filter_map(|(due, step)| match step {
+            Step::Promote { kid, .. } => Some((due.expected_at(situation), kid)),
+            _ => None,
+        });
+        promotions.min_by_key(|(at, _)| *at).and_then(|(_, kid)| self.find(&kid))
+    }
+
     /// What will happen by itself, soonest first, `entries_max` steps far. Kids that do not exist yet are made up.
     pub fn plan(&self, policy: &KeyPolicy, situation: &Situation, entries_max: usize) -> Vec<(Timestamp, Step)> {
         let mut ring = self.clone();
