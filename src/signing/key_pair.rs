@@ -1,8 +1,19 @@
 //! Making signing keys and writing down their halves.
+//!
+//! A private half is wiped from memory once it is sealed: OpenSSL wipes its numbers when it lets go of them, and what we
+//! read of them lies in buffers of our own that are wiped and never grow. What no program can promise is that the compiler
+//! left no copy in a register or on the stack; those are overwritten by whatever runs next.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use josekit::jwk::Jwk;
-use josekit::jwk::alg::ec::EcCurve;
-use josekit::jwk::alg::ed::EdCurve;
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::nid::Nid;
+use openssl::pkey::Private;
+use openssl::rand::rand_priv_bytes;
+use openssl::rsa::Rsa;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::digest::{base64url, sha256};
@@ -13,12 +24,30 @@ use crate::domain::token::Algorithm;
 
 /// RFC 7518 3.3 asks for at least 2048 bits; more would only make every signature dearer.
 const RSA_BITS: u32 = 2_048;
+const ED25519_SEED_BYTES: usize = 32;
+/// More than any private JWK takes: a text that grew would leave its beginning behind in memory.
+const PRIVATE_JWK_BYTES: usize = 4_096;
 
 /// A key pair that was just made. It exists between its making and its sealing.
 pub struct KeyPair {
     algorithm: Algorithm,
-    jwk: Jwk,
+    key: Key,
 }
+
+/// All of them are wiped when dropped.
+enum Key {
+    Ec(EcKey<Private>),
+    Rsa(Rsa<Private>),
+    /// OpenSSL would hand out the seed (RFC 8032 5.1.5) through a buffer that it does not wipe; and an array would leave a
+    /// copy of it behind wherever this value is moved from.
+    Ed25519 {
+        seed: Zeroizing<Vec<u8>>,
+        public: Vec<u8>,
+    },
+}
+
+/// Members of a JWK by name, in bytes.
+type Members = Vec<(&'static str, Zeroizing<Vec<u8>>)>;
 
 /// A public key as the JWKS lists it: exactly the members `kty kid use alg` and those of its type, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,28 +68,117 @@ pub struct SealedKey {
 impl KeyPair {
     /// Makes a key pair. RSA takes a few hundred milliseconds: never call it where somebody waits.
     pub fn generate(algorithm: Algorithm) -> Result<Self, SigningError> {
-        let jwk = match algorithm {
-            Algorithm::Es256 => Jwk::generate_ec_key(EcCurve::P256),
-            Algorithm::Es384 => Jwk::generate_ec_key(EcCurve::P384),
-            Algorithm::Rs256 | Algorithm::Ps256 => Jwk::generate_rsa_key(RSA_BITS),
-            Algorithm::EdDsa => Jwk::generate_ed_key(EdCurve::Ed25519),
+        let generated = match algorithm {
+            Algorithm::Es256 => ec(Nid::X9_62_PRIME256V1).ok(),
+            Algorithm::Es384 => ec(Nid::SECP384R1).ok(),
+            Algorithm::Rs256 | Algorithm::Ps256 => Rsa::generate(RSA_BITS).map(Key::Rsa).ok(),
+            Algorithm::EdDsa => ed25519(),
         };
-        let jwk = jwk.map_err(|_| SigningError::Generation(algorithm.as_str()))?;
-        Ok(Self { algorithm, jwk })
+        let key = generated.ok_or(SigningError::Generation(algorithm.as_str()))?;
+        Ok(Self { algorithm, key })
     }
 
     /// The half for everybody.
     pub fn public(&self) -> Result<PublicJwk, SigningError> {
-        PublicJwk::of(&self.jwk, self.algorithm)
+        let unreadable = || SigningError::Unreadable(self.algorithm.as_str().to_owned());
+        let mut jwk = Jwk::new(self.key_type());
+        let members = self.key.public_members().map_err(|_| unreadable())?;
+        let members = members.iter().map(|(name, bytes)| (*name, base64url(bytes)));
+        let curve = self.curve().map(|curve| ("crv", curve.to_owned()));
+        for (name, value) in curve.into_iter().chain(members) {
+            jwk.set_parameter(name, Some(Value::String(value))).map_err(|_| unreadable())?;
+        }
+        PublicJwk::of(&jwk, self.algorithm)
     }
 
     /// The half for nobody, sealed for this tenant.
     pub fn seal(&self, master_key: &MasterKey, tenant_id: TenantId) -> Result<SealedKey, SigningError> {
         let kid = self.public()?.kid;
-        let plain = Zeroizing::new(self.jwk.to_string());
+        let plain = self.private_jwk().map_err(|_| SigningError::Sealing)?;
         let jwe = master_key.seal(&Purpose::SigningKey { tenant_id, kid: &kid }, plain.as_bytes())?;
         Ok(SealedKey { tenant_id, kid, algorithm: self.algorithm, jwe })
     }
+
+    /// Both halves as a JWK (RFC 7518 6, RFC 8037 2).
+    fn private_jwk(&self) -> Result<Zeroizing<String>, ErrorStack> {
+        let mut text = Zeroizing::new(String::with_capacity(PRIVATE_JWK_BYTES));
+        text.push_str(r#"{"kty":""#);
+        text.push_str(self.key_type());
+        if let Some(curve) = self.curve() {
+            text.push_str(r#"","crv":""#);
+            text.push_str(curve);
+        }
+        for (name, bytes) in self.key.public_members()?.iter().chain(&self.key.private_members()?) {
+            text.push_str(r#"",""#);
+            text.push_str(name);
+            text.push_str(r#"":""#);
+            text.push_str(&Zeroizing::new(base64url(bytes)));
+        }
+        text.push_str(r#""}"#);
+        Ok(text)
+    }
+
+    fn key_type(&self) -> &'static str {
+        match self.key {
+            Key::Ec(_) => "EC",
+            Key::Rsa(_) => "RSA",
+            Key::Ed25519 { .. } => "OKP",
+        }
+    }
+
+    fn curve(&self) -> Option<&'static str> {
+        match self.algorithm {
+            Algorithm::Es256 => Some("P-256"),
+            Algorithm::Es384 => Some("P-384"),
+            Algorithm::EdDsa => Some("Ed25519"),
+            Algorithm::Rs256 | Algorithm::Ps256 => None,
+        }
+    }
+}
+
+fn ec(curve: Nid) -> Result<Key, ErrorStack> {
+    EcKey::generate(&*EcGroup::from_curve_name(curve)?).map(Key::Ec)
+}
+
+fn ed25519() -> Option<Key> {
+    let mut seed = Zeroizing::new(vec![0; ED25519_SEED_BYTES]);
+    rand_priv_bytes(&mut seed).ok()?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).ok()?;
+    Some(Key::Ed25519 { public: pair.public_key().as_ref().to_vec(), seed })
+}
+
+impl Key {
+    fn public_members(&self) -> Result<Members, ErrorStack> {
+        match self {
+            Self::Ec(key) => {
+                let (mut x, mut y, mut context) = (BigNum::new()?, BigNum::new()?, BigNumContext::new()?);
+                key.public_key().affine_coordinates(key.group(), &mut x, &mut y, &mut context)?;
+                let width = coordinate_bytes(key);
+                Ok(vec![("x", x.to_vec_padded(width)?.into()), ("y", y.to_vec_padded(width)?.into())])
+            }
+            Self::Rsa(key) => Ok(vec![("n", key.n().to_vec().into()), ("e", key.e().to_vec().into())]),
+            Self::Ed25519 { public, .. } => Ok(vec![("x", public.clone().into())]),
+        }
+    }
+
+    fn private_members(&self) -> Result<Members, ErrorStack> {
+        match self {
+            Self::Ec(key) => Ok(vec![("d", key.private_key().to_vec_padded(coordinate_bytes(key))?.into())]),
+            Self::Rsa(key) => {
+                let primes = [("p", key.p()), ("q", key.q())];
+                let remainders = [("dp", key.dmp1()), ("dq", key.dmq1()), ("qi", key.iqmp())];
+                let rest = primes.into_iter().chain(remainders);
+                let rest = rest.filter_map(|(name, number)| Some((name, number?.to_vec().into())));
+                Ok(std::iter::once(("d", key.d().to_vec().into())).chain(rest).collect())
+            }
+            Self::Ed25519 { seed, .. } => Ok(vec![("d", seed.clone())]),
+        }
+    }
+}
+
+/// How wide the coordinates and the private number of a curve are written, leading zeros included (RFC 7518 6.2.1.2).
+fn coordinate_bytes(key: &EcKey<Private>) -> i32 {
+    i32::try_from(key.group().degree().div_ceil(8)).unwrap_or(i32::MAX)
 }
 
 impl PublicJwk {
@@ -109,50 +227,5 @@ impl PublicJwk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kid_is_the_thumbprint_of_rfc_7638() {
-        // RFC 7638 3.1.
-        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        let jwk = Jwk::from_bytes(format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB"}}"#)).unwrap();
-
-        let public = PublicJwk::of(&jwk, Algorithm::Rs256).unwrap();
-
-        assert_eq!(public.kid().as_str(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    }
-
-    #[test]
-    fn a_public_key_shows_nothing_private() {
-        for algorithm in Algorithm::ALL {
-            let public = KeyPair::generate(algorithm).unwrap().public().unwrap();
-            let jwk = Jwk::from_bytes(public.as_str()).unwrap();
-
-            assert!(["d", "p", "q", "dp", "dq", "qi", "key_ops"].iter().all(|name| jwk.parameter(name).is_none()));
-            assert_eq!(jwk.algorithm(), Some(algorithm.as_str()));
-            assert_eq!(jwk.key_use(), Some("sig"));
-        }
-    }
-
-    #[test]
-    fn coordinates_keep_their_leading_zeros() {
-        for _ in 0..300 {
-            let public = KeyPair::generate(Algorithm::Es256).unwrap().public().unwrap();
-            let jwk = Jwk::from_bytes(public.as_str()).unwrap();
-
-            // 32 bytes are 43 base64url characters.
-            let width = |name: &str| jwk.parameter(name).and_then(|value| value.as_str()).map(str::len);
-            assert_eq!((width("x"), width("y")), (Some(43), Some(43)));
-        }
-    }
-
-    #[test]
-    fn a_record_whose_key_was_exchanged_is_refused() {
-        let one = KeyPair::generate(Algorithm::Es256).unwrap().public().unwrap();
-        let other = KeyPair::generate(Algorithm::Es256).unwrap().public().unwrap();
-
-        assert!(PublicJwk::from_record(one.as_str(), one.kid(), Algorithm::Es256).is_ok());
-        assert!(PublicJwk::from_record(other.as_str(), one.kid(), Algorithm::Es256).is_err());
-    }
-}
+#[path = "key_pair_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Keys are made, sealed, opened and used here and nowhere else; other rings hold sealed texts and public halves. Key
 //! material comes from the operating system through OpenSSL, never from a random number generator of ours. A signing key
-//! signs webhook tokens and nothing else.
+//! signs webhook tokens and nothing else. It is in memory while it signs, and wiped when it does not.
 
 mod aws_lc;
 pub mod digest;

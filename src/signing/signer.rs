@@ -2,14 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use josekit::jwk::Jwk;
-use josekit::jws::{self, JwsHeader, JwsSigner};
+use josekit::jws::{JwsHeader, JwsSigner};
 
 use super::aws_lc::AwsLcSigner;
 use super::digest::base64url;
 use super::{MasterKey, Purpose, SealedKey, SigningError};
 use crate::domain::key_ring::Kid;
-use crate::domain::token::Algorithm;
 
 /// An active key, ready to sign. Opening it takes half a millisecond, so it is opened once per rotation.
 pub struct Signer {
@@ -24,15 +22,8 @@ impl Signer {
     pub fn open(sealed: &SealedKey, master_key: &MasterKey) -> Result<Self, SigningError> {
         let purpose = Purpose::SigningKey { tenant_id: sealed.tenant_id, kid: &sealed.kid };
         let plain = master_key.open(&purpose, &sealed.jwe)?;
-        let unreadable = || SigningError::Unreadable(sealed.kid.to_string());
-        let jwk = Jwk::from_bytes(plain.as_slice()).map_err(|_| unreadable())?;
-        let jws: Box<dyn JwsSigner> = match sealed.algorithm {
-            Algorithm::Rs256 => Box::new(jws::RS256.signer_from_jwk(&jwk).map_err(|_| unreadable())?),
-            Algorithm::Ps256 => Box::new(jws::PS256.signer_from_jwk(&jwk).map_err(|_| unreadable())?),
-            Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => {
-                Box::new(AwsLcSigner::open(&jwk, sealed.algorithm).ok_or_else(unreadable)?)
-            }
-        };
+        let jws = AwsLcSigner::open(&plain, sealed.algorithm);
+        let jws = Box::new(jws.ok_or_else(|| SigningError::Unreadable(sealed.kid.to_string()))?);
         let mut header = JwsHeader::new();
         header.set_algorithm(sealed.algorithm.as_str());
         header.set_key_id(sealed.kid.as_str());
@@ -63,3 +54,7 @@ impl Signer {
         self.header.len() + 1 + base64_len(claims_len) + 1 + base64_len(self.jws.signature_len())
     }
 }
+
+#[cfg(test)]
+#[path = "signer_tests.rs"]
+mod tests;

@@ -105,7 +105,7 @@ fn key_of(jwks: &[u8], kid: &str) -> Result<Jwk, Rejection> {
     Jwk::from_map(members).map_err(|_| Rejection::Jwks)
 }
 
-fn verifier(key: &Jwk, algorithm: Algorithm) -> Option<Box<dyn JwsVerifier>> {
+pub(super) fn verifier(key: &Jwk, algorithm: Algorithm) -> Option<Box<dyn JwsVerifier>> {
     Some(match algorithm {
         Algorithm::Es256 => Box::new(jws::ES256.verifier_from_jwk(key).ok()?),
         Algorithm::Es384 => Box::new(jws::ES384.verifier_from_jwk(key).ok()?),
