@@ -10,5 +10,6 @@ mod keys;
 mod nodes;
 mod readme;
 mod retention;
+mod signing;
 mod store;
 mod support;
