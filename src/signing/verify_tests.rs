@@ -76,6 +76,27 @@ fn a_forged_token_is_refused_for_its_reason() {
 }
 
 #[test]
+fn a_signature_that_lacks_its_leading_zero_is_refused() {
+    for algorithm in [Algorithm::Rs256, Algorithm::Ps256] {
+        let (signer, jwks) = issuer(algorithm);
+        let sign = |at: u32| {
+            let claims = CLAIMS.replacen("1e400", &at.to_string(), 1);
+            let mut token = String::new();
+            signer.sign_onto(&mut token, claims.as_bytes()).unwrap();
+            token
+        };
+        let signature = |token: &str| URL_SAFE_NO_PAD.decode(token.rsplit('.').next().unwrap()).unwrap();
+        // One signature in 256 is such a one.
+        let token = (0..100_000).map(sign).find(|token| signature(token)[0] == 0).unwrap();
+        let (message, _) = token.rsplit_once('.').unwrap();
+        let cut = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature(&token)[1..]));
+
+        assert!(verify(&token, &jwks.body, &expected()).is_ok());
+        assert_eq!(verify(&cut, &jwks.body, &expected()).unwrap_err(), Rejection::Signature);
+    }
+}
+
+#[test]
 fn a_token_for_somebody_else_or_another_time_is_refused() {
     let (signer, jwks) = issuer(Algorithm::EdDsa);
     let token = signed(&signer);
