@@ -54,7 +54,7 @@ async fn execute(invocation: Invocation) -> Result<()> {
         Command::Serve => serve(config, clock).await,
         Command::Demo => demo(config).await,
         Command::Migrate => {
-            Store::open(&config.database_url).await?.close().await;
+            Store::open(config.database_url.reveal()).await?.close().await;
             cli::say_migrated(&config.shown_database())
         }
         Command::Keys { action, tenant } => {
@@ -126,7 +126,7 @@ async fn demo(config: Config) -> Result<()> {
     let api_key = opening::random_admin_key(&Clock::system())?;
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        database_url: format!("sqlite://{}", folder.path().join("signet.db").display()),
+        database_url: Secret::new(format!("sqlite://{}", folder.path().join("signet.db").display())),
         public_url: None,
         master_key_file: folder.path().join("master.key"),
         revocations_file: folder.path().join("revoked-keys"),

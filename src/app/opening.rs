@@ -42,7 +42,7 @@ pub(super) async fn for_command(config: &Config, clock: Clock) -> Result<Opened>
 
 /// Opens everything. Jobs do not run yet.
 pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> Result<Opened> {
-    let store = Store::open(&config.database_url)
+    let store = Store::open(config.database_url.reveal())
         .await
         .with_context(|| format!("the database {} cannot be used", config.shown_database()))?;
     let (master_key, made_master_key) = master_key(config, &store).await?;
@@ -112,10 +112,10 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
 /// Makes sure that no other server works on this SQLite file: being alone is what lets it take over at once what an
 /// earlier one had in hand. Held until dropped. On PostgreSQL there is nothing to lock.
 pub(super) fn lock_database(config: &Config) -> Result<Option<File>> {
-    if !config.database_url.starts_with("sqlite://") {
+    if !config.database_url.reveal().starts_with("sqlite://") {
         return Ok(None);
     }
-    let path = store::sqlite_path(&config.database_url)?.with_added_extension("lock");
+    let path = store::sqlite_path(config.database_url.reveal())?.with_added_extension("lock");
     store::create_folder_of(&path)?;
     let mut options = File::options();
     options.write(true).create(true).truncate(true);

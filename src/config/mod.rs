@@ -36,7 +36,8 @@ pub type Flags = BTreeMap<&'static str, String>;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: SocketAddr,
-    pub database_url: String,
+    /// It may hold a password.
+    pub database_url: Secret<String>,
     /// Without a trailing slash. `None` means the address that is listened on.
     pub public_url: Option<String>,
     pub master_key_file: PathBuf,
@@ -54,7 +55,7 @@ impl Config {
     /// The database's URL for people to read: without what may be a password.
     pub fn shown_database(&self) -> String {
         // Parameters may hold a password too.
-        let url = self.database_url.split('?').next().unwrap_or_default();
+        let url = self.database_url.reveal().split('?').next().unwrap_or_default();
         match (url.split_once("://"), url.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
             _ => url.to_owned(),
@@ -237,9 +238,9 @@ fn profile(text: &str) -> Result<Profile, String> {
     Profile::parse(text).ok_or_else(|| format!("{text:?} is neither standard nor development"))
 }
 
-fn database_url(text: &str) -> Result<String, String> {
+fn database_url(text: &str) -> Result<Secret<String>, String> {
     match text.split_once("://") {
-        Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(Secret::new(text.to_owned())),
         _ => Err("is not a database that Signet knows; write sqlite:// and a path, such as sqlite://data/signet.db or sqlite:///var/lib/signet/signet.db, or postgres://user:password@host/database".to_owned()),
     }
 }

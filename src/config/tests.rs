@@ -69,9 +69,12 @@ fn a_database_is_shown_without_its_password() {
 
 #[test]
 fn secrets_do_not_show_in_debug_output() {
-    let key = "0123456789abcdef0123456789abcdef";
+    let secret = "0123456789abcdef0123456789abcdef";
+    let url = format!("postgres://scott:{secret}@db.example.com/signet");
+    let environment =
+        [("SIGNET_ADMIN_KEY", secret), ("SIGNET_MASTER_KEY", secret), ("SIGNET_DATABASE_URL", url.as_str())];
 
-    let config = with(&[("SIGNET_ADMIN_KEY", key)], "").unwrap();
+    let config = with(&environment, "").unwrap();
 
-    assert!(!format!("{config:?}").contains(key));
+    assert!(!format!("{config:?} {config:#?}").contains(secret));
 }

@@ -16,7 +16,7 @@ use crate::domain::id::ApiKeyId;
 use crate::engine::access::NewApiKey;
 use crate::store::api_keys;
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct ApiKeyView {
     id: String,
     tenant_id: Option<String>,

@@ -22,7 +22,7 @@ use crate::engine::webhooks::{AudienceChoice, Change, NewWebhook, Probe};
 use crate::store::webhooks;
 
 /// A webhook as it is shown. Its signing secret is shown once, when it is made.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct WebhookView {
     id: String,
     url: String,
