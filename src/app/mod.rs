@@ -97,6 +97,11 @@ async fn serve(config: Config, clock: Clock) -> Result<()> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(error = &error as &dyn std::error::Error, "the limit on open files cannot be raised");
     }
+    // A picture of this process after a crash would hold the keys that sign. Whoever wants one all the same can raise the
+    // limit again while it runs.
+    if let Err(error) = rlimit::Resource::CORE.get().and_then(|(_, hard)| rlimit::Resource::CORE.set(0, hard)) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "core dumps, which hold keys, cannot be turned off");
+    }
     let server = Server::start(&config, clock).await?;
     server.print_banner(&config);
     tokio::select! {
