@@ -44,4 +44,6 @@ port=$(free_port)
 settings="-p $port -k $folder -c listen_addresses=127.0.0.1 -c max_connections=500 -c fsync=off"
 as_postgres "$(bin pg_ctl)" start --silent --wait --pgdata data --log "$folder/log" --options "$settings"
 cd "$OLDPWD"
+# Tests that look into a backup run the pg_dump that belongs to this server.
+export PATH="$(dirname "$(bin initdb)"):$PATH"
 SIGNET_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres" "$@"

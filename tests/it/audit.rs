@@ -286,14 +286,14 @@ async fn the_command_shows_the_log_and_fails_when_it_is_broken() {
     let installation = Installation::new();
     let _running = installation.serve().await;
 
-    let whole = installation.command(&["keys", "audit"]).await;
+    let whole = installation.run(&["keys", "audit"]);
     let head = whole.said.lines().last().unwrap().to_owned();
-    let rotated = installation.command(&["keys", "rotate"]).await;
-    let expected = installation.command(&["keys", "audit", "--expect", &head]).await;
-    let all = installation.command(&["keys", "audit", "--all"]).await;
+    let rotated = installation.run(&["keys", "rotate"]);
+    let expected = installation.run(&["keys", "audit", "--expect", &head]);
+    let all = installation.run(&["keys", "audit", "--all"]);
     installation.tamper("update audit_log set actor = 'nobody' where number = 2").await;
-    let broken = installation.command(&["keys", "audit"]).await;
-    let one_is_broken = installation.command(&["keys", "audit", "--all"]).await;
+    let broken = installation.run(&["keys", "audit"]);
+    let one_is_broken = installation.run(&["keys", "audit", "--all"]);
 
     assert_eq!((whole.code, rotated.code, expected.code, all.code), (Some(0), Some(0), Some(0), Some(0)), "{whole:?}");
     assert!(whole.said.contains("key.opened") && head.starts_with("2:"), "{}", whole.said);

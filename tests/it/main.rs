@@ -10,6 +10,7 @@ mod keys;
 mod nodes;
 mod readme;
 mod retention;
+mod secrecy;
 mod signing;
 mod store;
 mod support;

@@ -2,6 +2,7 @@
 //! `tests/postgres.sh` starts the PostgreSQL that they then find at `SIGNET_TEST_POSTGRES`.
 
 use std::path::Path;
+use std::process::Command;
 
 use signet::engine::clock::Clock;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
@@ -66,6 +67,55 @@ pub async fn bytes(url: &str) -> Vec<u8> {
         bytes.extend(rows.concat().into_bytes());
     }
     bytes
+}
+
+/// A file in which something may be found.
+pub struct Hay {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// The file that PostgreSQL writes its log of changes to now; `None` on SQLite.
+pub async fn wal_file(url: &str) -> Option<String> {
+    let mut conn = PgConnection::connect(url.starts_with("postgres").then_some(url)?).await.unwrap();
+    let file = sqlx::query_scalar("select pg_walfile_name(pg_current_wal_lsn())").fetch_one(&mut conn).await;
+    Some(file.unwrap())
+}
+
+/// Every file that a database was written to, and what a backup of it holds. Of PostgreSQL's log of changes, the files
+/// from this one on.
+pub async fn files(url: &str, wal_from: Option<&str>) -> Vec<Hay> {
+    let read = |path: &Path| Hay { name: path.display().to_string(), bytes: std::fs::read(path).unwrap() };
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| format!("{path}{suffix}"));
+        return files.iter().map(Path::new).filter(|path| path.exists()).map(read).collect();
+    }
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    conn.execute("checkpoint").await.unwrap();
+    let folder: String = sqlx::query_scalar("show data_directory").fetch_one(&mut conn).await.unwrap();
+    let schema: String = sqlx::query_scalar("select current_schema()::text").fetch_one(&mut conn).await.unwrap();
+    let relations = sqlx::query_scalar::<_, String>(
+        "select pg_relation_filepath(c.oid)
+         from pg_class c
+         where pg_relation_filepath(c.oid) is not null
+           and (c.relnamespace = current_schema()::regnamespace
+                or c.oid in (select reltoastrelid from pg_class where relnamespace = current_schema()::regnamespace))",
+    );
+    let mut paths = relations.fetch_all(&mut conn).await.unwrap();
+    let wal =
+        "select 'pg_wal/' || name from pg_ls_waldir() where name between $1 and pg_walfile_name(pg_current_wal_lsn())";
+    paths.extend(sqlx::query_scalar::<_, String>(wal).bind(wal_from).fetch_all(&mut conn).await.unwrap());
+    // What the server says, where `tests/postgres.sh` has it say so.
+    paths.push("../log".to_owned());
+    let mut files: Vec<Hay> = paths.iter().map(|path| read(&Path::new(&folder).join(path))).collect();
+    for format in ["plain", "custom"] {
+        let mut dump = Command::new("pg_dump");
+        dump.arg(url).args(["--schema", &schema, "--compress", "0", "--format", format]);
+        let output = dump.output().expect("tests/postgres.sh puts pg_dump where it is found");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        files.push(Hay { name: format!("pg_dump --format {format}"), bytes: output.stdout });
+    }
+    files
 }
 
 #[expect(clippy::disallowed_methods, reason = "what tests run on is no setting of the server")]

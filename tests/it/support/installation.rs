@@ -20,6 +20,8 @@ pub struct Installation {
     folder: TempDir,
     database_url: String,
     master_key_file: PathBuf,
+    /// What the binary is told besides.
+    environment: Vec<(String, String)>,
     port: u16,
     client: Client,
 }
@@ -54,18 +56,31 @@ impl Installation {
         Self::on(|_| database::fresh_postgres())
     }
 
+    /// The same, told more.
+    pub fn with(mut self, environment: &[(&str, &str)]) -> Self {
+        let told = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment.extend(told);
+        self
+    }
+
     fn on(fresh: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url = fresh(folder.path());
         let master_key_file = folder.path().join("master.key");
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { folder, database_url, master_key_file, port: port_for_children(), client }
+        let (environment, port) = (Vec::new(), port_for_children());
+        Self { folder, database_url, master_key_file, environment, port, client }
     }
 
     /// Another node, which is told to use the database and the master key of this one.
     pub fn beside(&self) -> Self {
         let master_key_file = self.master_key_file.clone();
-        Self { master_key_file, ..Self::on(|_| self.database_url.clone()) }
+        let environment = self.environment.clone();
+        Self { master_key_file, environment, ..Self::on(|_| self.database_url.clone()) }
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     pub fn master_key_file(&self) -> &Path {
@@ -83,17 +98,21 @@ impl Installation {
 
     /// Starts the server and does not wait for it.
     pub fn spawn(&self) -> Running {
-        self.start("server.log", &["serve"])
-    }
-
-    /// Runs one command to its end.
-    pub async fn command(&self, words: &[&str]) -> Ended {
-        self.start("command.log", words).ended().await
-    }
-
-    fn start(&self, log: &str, words: &[&str]) -> Running {
-        let log = self.folder.path().join(log);
+        let log = self.folder.path().join("server.log");
         let output = File::create(&log).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        Running { child: command.spawn().unwrap(), log }
+    }
+
+    /// Runs a command to its end, beside a server that may be running.
+    pub fn run(&self, words: &[&str]) -> Ended {
+        let output = self.command(words).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        Ended { code: output.status.code(), said: String::from_utf8_lossy(&said).into_owned() }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
         for setting in SETTINGS {
             command.env_remove(setting.variable);
@@ -107,10 +126,9 @@ impl Installation {
             .env("SIGNET_ADMIN_KEY", ADMIN_KEY)
             .env("SIGNET_EGRESS_ALLOW", "127.0.0.0/8")
             .env("SIGNET_ALLOW_HTTP", "true")
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output);
-        Running { child: command.spawn().unwrap(), log }
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
     }
 
     /// Starts the server and waits until it is ready.
@@ -148,6 +166,10 @@ impl Running {
         self.end();
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, as a service manager does.
     pub fn terminate(&self) {
         let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
@@ -160,7 +182,8 @@ impl Running {
         Ended { code: status.code(), said: self.said() }
     }
 
-    fn said(&self) -> String {
+    /// What it has said so far, on both outputs.
+    pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 

@@ -4,8 +4,11 @@ mod asking;
 pub mod database;
 pub mod installation;
 pub mod ledger;
+#[cfg(target_os = "linux")]
+pub mod memory;
 mod receiver;
 pub mod road;
+pub mod search;
 
 use std::path::Path;
 use std::sync::Arc;
