@@ -69,6 +69,10 @@ async fn execute(invocation: Invocation) -> Result<()> {
             let opened = opening::for_command(&config, clock).await?;
             cli::tenants::tenant(&opened.engine, action).await
         }
+        Command::MasterKey { action } => {
+            let opened = opening::for_command(&config, clock).await?;
+            cli::master_key::run(&opened.engine, action).await
+        }
         Command::Send(command) => {
             let admin_key = config.admin_key.as_ref().map(|key| key.reveal().as_str());
             cli::remote::send(&clock, command, &format!("http://{}", config.listen), admin_key).await
@@ -136,6 +140,8 @@ async fn demo(config: Config) -> Result<()> {
         master_key_file: folder.path().join("master.key"),
         revocations_file: folder.path().join("revoked-keys"),
         master_key: None,
+        key_provider: config::KeyProvider::Local,
+        pkcs11: None,
         admin_key: Some(Secret::new(api_key.clone())),
         egress_allow: vec!["127.0.0.0/8".parse()?],
         plain_http: PlainHttp::Accepted,

@@ -7,19 +7,16 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::config::Config;
+use crate::config::{Config, KeyProvider};
 use crate::domain::access::ApiKeySecret;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
 use crate::egress::{AddressPolicy, Egress};
 use crate::engine::clock::Clock;
 use crate::engine::{Engine, Inboxes, Parts, Terms};
-use crate::signing::{MasterKey, MasterKeyError, Purpose, digest};
+use crate::signing::{Making, MasterKeyError, MasterKeys, Providers, SigningError, TokenSettings, digest};
 use crate::store::revocations::Revocations;
 use crate::store::{self, Store, settings, signing_keys};
-
-/// What the check record says when it was opened with the right key.
-const CHECK: &[u8] = b"signet";
 
 /// More would not be busy: whoever writes down what they send has one core.
 const SENDER_THREADS_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("sixteen is not zero");
@@ -45,7 +42,7 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
     let store = Store::open(config.database_url.reveal())
         .await
         .with_context(|| format!("the database {} cannot be used", config.shown_database()))?;
-    let (master_key, made_master_key) = master_key(config, &store).await?;
+    let (master_keys, made_master_key) = master_keys(config, &store).await?;
     let terms = Terms {
         public_url,
         plain_http: config.plain_http,
@@ -54,12 +51,29 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
         retention: config.retention,
         admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
     };
+    let master_keys = Arc::new(master_keys);
+    let providers = providers(config, master_keys.clone());
     let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;
     let revocations = Revocations::open(&config.revocations_file)?;
-    let parts = Parts { store, clock, master_key, revocations, egress, sender_threads: sender_threads(), terms };
+    let sender_threads = sender_threads();
+    let parts = Parts { store, clock, master_keys, providers, revocations, egress, sender_threads, terms };
     let (engine, inboxes) = Engine::new(parts);
     engine.begin_audit_log().await?;
     Ok(Opened { engine, inboxes, made_master_key })
+}
+
+/// Who keeps private halves. Nobody speaks to a token yet.
+fn providers(config: &Config, master_keys: Arc<MasterKeys>) -> Providers {
+    let token = config.pkcs11.as_ref().map(|pkcs11| TokenSettings {
+        module: pkcs11.module.clone(),
+        token: pkcs11.token.clone(),
+        pin: pkcs11.pin.clone(),
+    });
+    let making = match config.key_provider {
+        KeyProvider::Local => Making::Local,
+        KeyProvider::Pkcs11 => Making::Token,
+    };
+    Providers::new(master_keys, token, making)
 }
 
 /// One for each core that this process may use.
@@ -67,18 +81,18 @@ fn sender_threads() -> NonZeroUsize {
     std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(SENDER_THREADS_MAX))
 }
 
-/// The master key of this database: from the environment, from its file, or made for a database that has none.
-async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option<PathBuf>)> {
+/// The master keys of this database: from the environment, from their file, or made for a database that has none.
+async fn master_keys(config: &Config, store: &Store) -> Result<(MasterKeys, Option<PathBuf>)> {
     let mut tx = store.write().await?;
     settings::hold_first_start(tx.conn()).await?;
     let check = settings::get(tx.conn(), settings::MASTER_KEY_CHECK).await?;
     let is_new = check.is_none() && !signing_keys::any_private(tx.conn()).await?;
     let path = &config.master_key_file;
-    let (key, made) = match &config.master_key {
-        Some(text) => (MasterKey::parse(text.reveal()).context("SIGNET_MASTER_KEY")?, None),
-        None => match MasterKey::load(path) {
-            Ok(key) => (key, None),
-            Err(MasterKeyError::Missing(_)) if is_new => (MasterKey::create(path)?, Some(path.clone())),
+    let (keys, made) = match &config.master_key {
+        Some(text) => (MasterKeys::parse(text.reveal()).context("SIGNET_MASTER_KEY")?, None),
+        None => match MasterKeys::load(path) {
+            Ok(keys) => (keys, None),
+            Err(MasterKeyError::Missing(_)) if is_new => (MasterKeys::create(path)?, Some(path.clone())),
             Err(MasterKeyError::Missing(_)) => bail!(
                 "the master key {} is missing, and the database {} holds keys that only it opens. Put it back from \
                  your backup or copy it from another node, or name its place with SIGNET_MASTER_KEY_FILE; a new one would open nothing, so none is made",
@@ -92,21 +106,28 @@ async fn master_key(config: &Config, store: &Store) -> Result<(MasterKey, Option
             }
         },
     };
-    match check {
-        Some(sealed) if key.open(&Purpose::Check, &sealed).is_ok_and(|plain| plain.as_slice() == CHECK) => {}
-        Some(_) => {
-            let origin =
-                if config.master_key.is_some() { "SIGNET_MASTER_KEY".to_owned() } else { path.display().to_string() };
-            bail!(
-                "the master key in {origin} is not the one that sealed the keys in {}. Put the right one in its place, or \
-                 name the database that belongs to this key with SIGNET_DATABASE_URL",
-                config.shown_database()
-            );
+    let origin = match &config.master_key {
+        Some(_) => "SIGNET_MASTER_KEY".to_owned(),
+        None => path.display().to_string(),
+    };
+    match check.map(|check| keys.adopt(&check).and_then(|_| keys.confirm(&check))) {
+        Some(Ok(())) => {}
+        Some(Err(SigningError::MasterKeyMissing(id))) => bail!(
+            "the master key in {origin} is not the one that sealed the keys in {}: that one is {id}. Put the right one in \
+             its place (several may stand there together), or name the database that belongs to this key with \
+             SIGNET_DATABASE_URL",
+            config.shown_database()
+        ),
+        Some(Err(error)) => {
+            return Err(error).with_context(|| format!("the master key in {origin} cannot be tried"));
         }
-        None => settings::put(tx.conn(), settings::MASTER_KEY_CHECK, &key.seal(&Purpose::Check, CHECK)?).await?,
+        None => {
+            let check = keys.check(&keys.current_id())?;
+            settings::put(tx.conn(), settings::MASTER_KEY_CHECK, &check).await?;
+        }
     }
     tx.commit().await?;
-    Ok((key, made))
+    Ok((keys, made))
 }
 
 /// Makes sure that no other server works on this SQLite file: being alone is what lets it take over at once what an

@@ -65,6 +65,7 @@ impl Server {
         let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
         let opened = opening::open(config, clock, public_url).await?;
         let engine = opened.engine;
+        engine.confirm_providers().await?;
         if engine.store.is_shared() {
             engine.join().await?;
         } else {

@@ -3,6 +3,7 @@
 //! Flags win over the environment, the environment over `signet.toml`, the file over the defaults. Everything that is
 //! wrong is said at once.
 
+mod key_provider;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub use settings::{SETTINGS, Setting};
 use crate::domain::key_ring::{KeyPolicy, Margin, Margins, Profile};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::PlainHttp;
+
+pub use key_provider::{KeyProvider, Pkcs11};
 
 /// The file that is read when there is one and no other is named.
 pub const FILE_STANDARD: &str = "signet.toml";
@@ -42,6 +45,10 @@ pub struct Config {
     pub public_url: Option<String>,
     pub master_key_file: PathBuf,
     pub master_key: Option<Secret<String>>,
+    /// Where keys are made from now on.
+    pub key_provider: KeyProvider,
+    /// The token that keys are made in, or that holds some from before.
+    pub pkcs11: Option<Pkcs11>,
     pub admin_key: Option<Secret<String>>,
     pub egress_allow: Vec<IpNet>,
     pub plain_http: PlainHttp,
@@ -173,6 +180,8 @@ impl Given {
         let public_url = self.read("public_url", public_url);
         let master_key_file = self.read("master_key_file", |text| Ok(PathBuf::from(text)));
         let master_key = self.read("master_key", |text| Ok(some(text).map(|text| Secret::new(text.to_owned()))));
+        let key_provider = self.read("key_provider", KeyProvider::parse);
+        let pkcs11 = self.pkcs11(key_provider);
         let admin_key = self.read("admin_key", admin_key);
         let egress_allow = self.read("egress_allow", networks);
         let plain_http = self.read("allow_http", plain_http);
@@ -188,6 +197,8 @@ impl Given {
                 public_url: public_url?,
                 master_key_file: master_key_file?,
                 master_key: master_key?,
+                key_provider: key_provider?,
+                pkcs11: pkcs11?,
                 admin_key: admin_key?,
                 egress_allow: egress_allow?,
                 plain_http: plain_http?,

@@ -22,7 +22,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 19] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -40,13 +40,27 @@ pub const SETTINGS: [Setting; 15] = [
         "master_key_file",
         "SIGNET_MASTER_KEY_FILE",
         "keys/master.key",
-        "The file with the key that seals all others; made at the first start. Back it up: without it, the database's keys are lost",
+        "The file with the key, or the set of keys, that seals all others; made at the first start. Back it up: without it, the database's keys are lost",
     ),
     secret(
         "master_key",
         "SIGNET_MASTER_KEY",
-        "The master key itself (the JWK that the file would hold), instead of a file",
+        "The master key itself (the JWK, or the JWK Set of several, that the file would hold), instead of a file",
     ),
+    setting(
+        "key_provider",
+        "SIGNET_KEY_PROVIDER",
+        "local",
+        "Where signing keys are made from now on: local, sealed in the database, or pkcs11, in a token that they never leave",
+    ),
+    setting("pkcs11_module", "SIGNET_PKCS11_MODULE", "", "The PKCS #11 module of the token, a shared library"),
+    setting(
+        "pkcs11_token",
+        "SIGNET_PKCS11_TOKEN",
+        "",
+        "The label of the token; one that this installation has for itself",
+    ),
+    secret("pkcs11_pin", "SIGNET_PKCS11_PIN", "The token's user PIN"),
     secret(
         "admin_key",
         "SIGNET_ADMIN_KEY",

@@ -78,3 +78,18 @@ fn secrets_do_not_show_in_debug_output() {
 
     assert!(!format!("{config:?} {config:#?}").contains(secret));
 }
+
+#[test]
+fn a_token_needs_its_module_its_label_and_its_pin() {
+    let Faults(faults) = with(&[("SIGNET_KEY_PROVIDER", "pkcs11"), ("SIGNET_PKCS11_TOKEN", "a")], "").unwrap_err();
+    assert_eq!(
+        faults,
+        ["SIGNET_PKCS11_MODULE, SIGNET_PKCS11_PIN: is missing; a token needs all three of its settings"]
+    );
+
+    let whole = [("SIGNET_PKCS11_MODULE", "m.so"), ("SIGNET_PKCS11_TOKEN", "a"), ("SIGNET_PKCS11_PIN", "1234")];
+    let config = with(&whole, "").unwrap();
+
+    assert_eq!(config.key_provider, KeyProvider::Local, "keys of before may stand in it");
+    assert!(config.pkcs11.is_some() && !format!("{config:?}").contains("1234"));
+}

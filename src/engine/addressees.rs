@@ -68,8 +68,11 @@ impl Engine {
         }
         for loaded in super::sound(webhooks::addressees(conn, &missing).await?) {
             let addressee = Arc::new(self.addressee(loaded));
-            let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.put(addressee.webhook_id, addressee.clone());
+            // What could not be opened now may be opened by a master key that is brought later.
+            if addressee.secret.is_ok() {
+                let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.put(addressee.webhook_id, addressee.clone());
+            }
             found.insert(addressee.webhook_id, addressee);
         }
         Ok(found)
@@ -78,7 +81,7 @@ impl Engine {
     pub(super) fn addressee(&self, loaded: webhooks::Addressee) -> Addressee {
         let webhook = loaded.webhook;
         let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
-        let secret = self.master_key.open(&purpose, &loaded.secret_jwe).and_then(|plain| {
+        let secret = self.master_keys.open(&purpose, &loaded.secret_jwe).and_then(|plain| {
             let text = std::str::from_utf8(&plain).ok();
             text.and_then(WebhookSecret::parse).ok_or_else(|| SigningError::Unreadable(webhook.id.to_string()))
         });

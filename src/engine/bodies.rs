@@ -2,7 +2,7 @@
 //! may be sent one token: the same event at the same attempt, signed within the same second by the same key.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -36,16 +36,24 @@ impl Default for Bodies {
 
 impl Bodies {
     /// The body that was written for another delivery, or a new one.
-    pub(super) fn get_or<E>(&self, shared: Shared, write: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
-        if let Some(body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&shared) {
+    pub(super) async fn get_or<E>(
+        &self,
+        shared: Shared,
+        write: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<Bytes, E> {
+        if let Some(body) = self.kept().get(&shared) {
             return Ok(body.clone());
         }
         // Not under the lock: two threads that both sign cost less than one that waits.
-        let body = write()?;
+        let body = write.await?;
         if body.len() <= KEPT_BYTES_MAX {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).put(shared, body.clone());
+            self.kept().put(shared, body.clone());
         }
         Ok(body)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, LruCache<Shared, Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,20 +71,24 @@ mod tests {
         }
     }
 
+    async fn sent(bodies: &Bodies, of: Shared, written: &[u8]) -> Bytes {
+        bodies.get_or(of, async { Ok::<_, ()>(Bytes::copy_from_slice(written)) }).await.unwrap()
+    }
+
     /// Which body a delivery is sent after another one was sent `first`.
-    fn body_after_first(of: Shared) -> Bytes {
+    async fn body_after_first(of: Shared) -> Bytes {
         let bodies = Bodies::default();
-        bodies.get_or(shared(), || Ok::<_, ()>(Bytes::from_static(b"first"))).unwrap();
-        bodies.get_or(of, || Ok::<_, ()>(Bytes::from_static(b"second"))).unwrap()
+        sent(&bodies, shared(), b"first").await;
+        sent(&bodies, of, b"second").await
     }
 
-    #[test]
-    fn deliveries_that_have_everything_in_common_are_sent_one_body() {
-        assert_eq!(body_after_first(shared()), "first");
+    #[tokio::test]
+    async fn deliveries_that_have_everything_in_common_are_sent_one_body() {
+        assert_eq!(body_after_first(shared()).await, "first");
     }
 
-    #[test]
-    fn a_delivery_that_differs_in_anything_is_signed_for_itself() {
+    #[tokio::test]
+    async fn a_delivery_that_differs_in_anything_is_signed_for_itself() {
         for other in [
             Shared { event_id: EventId::from_bytes([2; 16]), ..shared() },
             Shared { audience: "urn:other".to_owned(), ..shared() },
@@ -84,17 +96,16 @@ mod tests {
             Shared { kid: Kid::from_text("next".to_owned()), ..shared() },
             Shared { second: 1_770_000_001, ..shared() },
         ] {
-            assert_eq!(body_after_first(other.clone()), "second", "{other:?}");
+            assert_eq!(body_after_first(other.clone()).await, "second", "{other:?}");
         }
     }
 
-    #[test]
-    fn a_large_body_is_not_kept() {
+    #[tokio::test]
+    async fn a_large_body_is_not_kept() {
         let bodies = Bodies::default();
-        let large = Bytes::from(vec![b'x'; KEPT_BYTES_MAX + 1]);
 
-        bodies.get_or(shared(), || Ok::<_, ()>(large)).unwrap();
+        sent(&bodies, shared(), &vec![b'x'; KEPT_BYTES_MAX + 1]).await;
 
-        assert_eq!(bodies.get_or(shared(), || Ok::<_, ()>(Bytes::from_static(b"again"))).unwrap(), "again");
+        assert_eq!(sent(&bodies, shared(), b"again").await, "again");
     }
 }

@@ -244,7 +244,7 @@ impl Engine {
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
     pub(super) async fn attempt(&self, egress: &Egress, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
         let begun = self.begin(number);
-        let letter = self.letter(event, addressee, number, begun.at);
+        let letter = self.letter(event, addressee, number, begun.at).await;
         self.post(egress, addressee, letter, begun).await
     }
 
@@ -281,7 +281,8 @@ impl Engine {
         Attempt { number, started_at: at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
     }
 
-    fn letter(
+    /// Writes and signs an attempt. Waits only for a key that signs elsewhere.
+    async fn letter(
         &self,
         event: &Event,
         addressee: &Addressee,
@@ -291,14 +292,14 @@ impl Engine {
         let (keys, signer) = self.signer_of(addressee.tenant_id)?;
         let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
         let envelope = envelope(&keys, &signer, addressee)?;
-        let write = || wire::body(event, &envelope, now);
+        let write = wire::body(event, &envelope, now);
         let body = match addressee.shares_audience {
             true => {
                 let audience = addressee.audience.clone();
                 let (kid, second) = (signer.kid().clone(), now.as_seconds());
-                self.bodies.get_or(Shared { event_id: event.id, audience, attempt, kid, second }, write)?
+                self.bodies.get_or(Shared { event_id: event.id, audience, attempt, kid, second }, write).await?
             }
-            false => write()?,
+            false => write.await?,
         };
         Ok(wire::seal(event.id, body, &envelope, attempt, now))
     }

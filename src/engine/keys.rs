@@ -11,7 +11,7 @@ use super::Engine;
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{Key, KeyPolicy, KeyRing, KeyState, Kid, SigningLease};
 use crate::domain::tenant::Tenant;
-use crate::signing::{Jwks, PublicJwk, SealedKey, Signer, SigningError};
+use crate::signing::{Jwks, KeyProvider as _, PublicJwk, SealedKey, Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
 use crate::store::{Conn, StoreError, signing_keys, tenants};
 
@@ -40,23 +40,25 @@ pub struct TenantKeys {
     active: Option<SealedKey>,
     /// Those that may sign later.
     pending: Vec<SealedKey>,
-    signer: OnceLock<Result<Arc<Signer>, SigningError>>,
+    signer: OnceLock<Arc<Signer>>,
 }
 
 impl TenantKeys {
     fn signer(&self, engine: &Engine) -> Result<Arc<Signer>, SigningError> {
-        let open = || match &self.active {
-            Some(sealed) => Signer::open(sealed, &engine.master_key).map(Arc::new),
-            None => Err(SigningError::Signature),
-        };
-        self.signer.get_or_init(open).clone()
+        if let Some(signer) = self.signer.get() {
+            return Ok(signer.clone());
+        }
+        // What cannot be opened now is tried again: a master key may be brought later.
+        let sealed = self.active.as_ref().ok_or(SigningError::Signature)?;
+        let signer = Arc::new(engine.providers.open(sealed)?);
+        Ok(self.signer.get_or_init(|| signer).clone())
     }
 
     /// An announced key, ready to sign before its time: for rehearsals, and for what only an unknown key can do. Not kept:
     /// what does not sign yet does not lie open in memory.
     pub(super) fn announced_signer(&self, engine: &Engine, kid: &Kid) -> Option<Result<Signer, SigningError>> {
         let sealed = self.pending.iter().find(|sealed| sealed.kid == *kid)?;
-        Some(Signer::open(sealed, &engine.master_key))
+        Some(engine.providers.open(sealed))
     }
 }
 
@@ -73,6 +75,19 @@ pub struct KeyBook {
 struct Pages {
     tenants: HashMap<TenantId, Arc<TenantKeys>>,
     default: Option<TenantId>,
+}
+
+impl KeyBook {
+    /// Which version of all keys is loaded.
+    pub(super) fn version(&self) -> i64 {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A key's private half with all that it must belong to; `None` when it is gone.
+pub(super) fn sealed(tenant_id: TenantId, stored: &StoredKey) -> Option<SealedKey> {
+    let private_half = stored.private_half.clone()?;
+    Some(SealedKey { tenant_id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, private_half })
 }
 
 impl Engine {
@@ -200,6 +215,7 @@ impl Engine {
 
     async fn load_keys(&self, conn: &mut Conn, tenant: Tenant) -> Result<TenantKeys, KeysError> {
         let stored = signing_keys::of_tenant(conn, tenant.id).await?;
+        self.refuse_foreign(tenant.id, &stored)?;
         let resurrected = self.resurrected(tenant.id, &stored);
         let ring = ring_of(&tenant, &stored);
         let of_kid = |kid: &Kid| stored.iter().find(|stored| stored.key.kid == *kid);
@@ -209,11 +225,7 @@ impl Engine {
                 public.push(PublicJwk::from_record(&stored.public_jwk, &key.kid, key.algorithm)?);
             }
         }
-        let sealed = |key: &Key| {
-            let stored = of_kid(&key.kid).filter(|_| !resurrected.contains(&key.kid))?;
-            let jwe = stored.private_half.clone()?;
-            Some(SealedKey { tenant_id: tenant.id, kid: stored.key.kid.clone(), algorithm: stored.key.algorithm, jwe })
-        };
+        let sealed = |key: &Key| sealed(tenant.id, of_kid(&key.kid).filter(|_| !resurrected.contains(&key.kid))?);
         let active = ring.active().and_then(sealed);
         let pending = ring.keys().iter().filter(|key| key.state == KeyState::Pending).filter_map(sealed).collect();
         Ok(TenantKeys {

@@ -21,6 +21,8 @@ pub mod ingest;
 pub mod job;
 pub mod keys;
 mod lanes;
+mod leftovers;
+pub mod master_keys;
 pub mod nodes;
 pub mod operator;
 pub mod rehearse;
@@ -45,7 +47,7 @@ use crate::domain::key_ring::KeyPolicy;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
 use crate::egress::Egress;
-use crate::signing::MasterKey;
+use crate::signing::{MasterKeys, Providers};
 use crate::store::revocations::Revocations;
 use crate::store::{Store, StoreError};
 
@@ -56,6 +58,7 @@ use clock::Clock;
 use ingest::Intake;
 use keys::KeyBook;
 use lanes::Lanes;
+use leftovers::Leftovers;
 use senders::Senders;
 use service_time::Measured;
 use settle::Verdict;
@@ -78,7 +81,9 @@ pub struct Engine {
     pub store: Store,
     pub clock: Clock,
     pub terms: Terms,
-    master_key: MasterKey,
+    master_keys: Arc<MasterKeys>,
+    providers: Arc<Providers>,
+    leftovers: Mutex<Leftovers>,
     egress: Egress,
     node_id: Mutex<NodeId>,
     /// Names under which it claims no more, and of which the others are yet to hear.
@@ -114,7 +119,8 @@ pub struct Inboxes {
 pub struct Parts {
     pub store: Store,
     pub clock: Clock,
-    pub master_key: MasterKey,
+    pub master_keys: Arc<MasterKeys>,
+    pub providers: Providers,
     pub revocations: Revocations,
     pub egress: Egress,
     pub sender_threads: NonZeroUsize,
@@ -136,7 +142,9 @@ impl Engine {
             store: parts.store,
             clock: parts.clock,
             terms: parts.terms,
-            master_key: parts.master_key,
+            master_keys: parts.master_keys,
+            providers: Arc::new(parts.providers),
+            leftovers: Mutex::default(),
             egress: parts.egress,
             keys: KeyBook::default(),
             measured: Measured::default(),

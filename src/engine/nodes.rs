@@ -110,7 +110,8 @@ impl Engine {
     }
 
     fn beat(&self, id: NodeId, started_at: Timestamp) -> Beat {
-        Beat { id, started_at, jwks_version: self.served_version() }
+        let master_key_ids = self.master_key_ids().join(" ");
+        Beat { id, started_at, jwks_version: self.served_version(), master_key_ids }
     }
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {

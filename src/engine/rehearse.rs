@@ -128,13 +128,13 @@ impl Engine {
         let tenant_id = stage.keys.tenant.id;
         let event = self.sample_event(tenant_id, event_type.clone());
         let begun = self.begin(1);
-        let signed = letter(stage, &addressee, &event, begun.at);
+        let signed = letter(stage, &addressee, &event, begun.at).await;
         let attempt = self.post(&self.egress, &addressee, signed, begun).await;
         self.log_probe(&event, addressee.webhook_id, &attempt).await?;
         let forgery = if stage.with_forgeries {
             let event = self.sample_event(tenant_id, event_type);
             let begun = self.begin(1);
-            let forged = letter(stage, &addressee, &event, begun.at).map(wire::forged);
+            let forged = letter(stage, &addressee, &event, begun.at).await.map(wire::forged);
             Some(self.post(&self.egress, &addressee, forged, begun).await)
         } else {
             None
@@ -160,8 +160,8 @@ impl Engine {
 }
 
 /// A delivery that the standby signs.
-fn letter(stage: &Stage, addressee: &Addressee, event: &Event, now: Timestamp) -> Result<Letter, SigningError> {
+async fn letter(stage: &Stage, addressee: &Addressee, event: &Event, now: Timestamp) -> Result<Letter, SigningError> {
     let envelope = envelope(&stage.keys, &stage.signer, addressee)?;
-    let body = wire::body(event, &envelope, now)?;
+    let body = wire::body(event, &envelope, now).await?;
     Ok(wire::seal(event.id, body, &envelope, 1, now))
 }

@@ -85,6 +85,7 @@ impl Engine {
             Actor::Signet => Action::RevocationRepeated { kid: revoked, successor: next },
             _ => Action::KeyRevoked { kid: revoked, successor: next, reason: reason.to_owned() },
         }];
+        let made = self.seal_again(tx.conn(), tenant_id, made).await?;
         let ring = ring.after_revocation(kid, successor.as_ref(), &situation);
         let publish = Step::Publish { algorithm: tenant.algorithm };
         actions.extend(carry_out(tx.conn(), (&tenant, &ring), &publish, made, &situation).await?);

@@ -16,7 +16,7 @@ use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CannotRotate, Key, KeyRing, KeyState, Kid, Situation, Step};
 use crate::domain::tenant::Tenant;
 use crate::domain::token::Algorithm;
-use crate::signing::{KeyPair, SealedKey, SigningError};
+use crate::signing::{KeyProvider as _, SealedKey, SigningError};
 use crate::store::signing_keys::StoredKey;
 use crate::store::{Conn, StoreError, nodes, service_time, signing_keys, tenants};
 
@@ -66,7 +66,7 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
 /// A key pair that a step will publish.
 pub(super) struct Made {
     public_jwk: String,
-    sealed: SealedKey,
+    pub(super) sealed: SealedKey,
 }
 
 impl Engine {
@@ -74,6 +74,8 @@ impl Engine {
     pub async fn step_all_rings(&self) -> Result<(), KeysError> {
         self.refresh_keys().await?;
         self.measure().await?;
+        self.look_at_master_keys().await?;
+        self.destroy_leftovers().await;
         let situation = self.situation().await?;
         for keys in self.all_tenants() {
             // One ring that is stuck must not hold up the others.
@@ -108,6 +110,7 @@ impl Engine {
             let Some((tenant, ring)) = held(tx.conn(), tenant_id).await? else { return Ok(()) };
             situation = self.situation_on(tx.conn()).await?;
             if ring.next_step(&self.policy_of(&tenant), &situation).as_ref() == Some(&step) {
+                let made = self.seal_again(tx.conn(), tenant_id, made).await?;
                 let actions = carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
                 audit::record(tx.conn(), tenant_id, (Actor::Signet, situation.now), &actions).await?;
                 tx.commit().await?;
@@ -170,12 +173,11 @@ impl Engine {
         };
         let mut made = Vec::with_capacity(count);
         for _ in 0..count {
-            // An RSA key takes a few hundred milliseconds.
-            let pair = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm))
-                .await
-                .map_err(|_| SigningError::Generation(algorithm.as_str()))??;
-            let sealed = pair.seal(&self.master_key, tenant_id)?;
-            made.push(Made { public_jwk: pair.public()?.as_str().to_owned(), sealed });
+            // An RSA key takes a few hundred milliseconds, and a device as long as it takes.
+            let providers = self.providers.clone();
+            let key = tokio::task::spawn_blocking(move || providers.make(tenant_id, algorithm)).await;
+            let key = key.map_err(|_| SigningError::Generation(algorithm.as_str()))??;
+            made.push(Made { public_jwk: key.public.as_str().to_owned(), sealed: key.sealed });
         }
         Ok(made)
     }
@@ -243,8 +245,8 @@ pub(super) async fn carry_out(
                     KeyState::Active { .. } => Action::KeyOpened { kid, algorithm },
                     _ => Action::KeyPublished { kid, algorithm },
                 });
-                let stored = StoredKey { key, public_jwk: made.public_jwk, private_half: Some(made.sealed.jwe) };
-                signing_keys::insert(conn, tenant.id, &stored).await?;
+                let (public_jwk, private_half) = (made.public_jwk, Some(made.sealed.private_half));
+                signing_keys::insert(conn, tenant.id, &StoredKey { key, public_jwk, private_half }).await?;
             }
         }
     }

@@ -160,6 +160,7 @@ impl Engine {
                 return Ok(tenant);
             }
         }
+        let made = self.seal_again(tx.conn(), tenant.id, made).await?;
         tenants::insert(tx.conn(), &tenant).await?;
         let ring = KeyRing::new(Vec::new(), tenant.algorithm, None);
         let situation = self.situation_on(tx.conn()).await?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::clock::NoRandomness;
+use super::keys::KeysError;
 use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::{EventType, Subscription};
@@ -66,6 +67,15 @@ pub enum WebhookError {
     Contended,
 }
 
+impl From<KeysError> for WebhookError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Store(error) => Self::Store(error),
+            KeysError::Signing(error) => Self::Signing(error),
+        }
+    }
+}
+
 /// A test delivery that was made, and what came of it.
 pub struct Probe {
     pub event_id: EventId,
@@ -99,8 +109,8 @@ impl Engine {
         };
         let secret = WebhookSecret::text(&self.clock.secret_bytes()?);
         let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
-        let secret_jwe = self.master_key.seal(&purpose, secret.as_bytes())?;
         let mut tx = self.store.write().await?;
+        let secret_jwe = self.seal(tx.conn(), &purpose, secret.as_bytes()).await?;
         webhooks::insert(tx.conn(), &webhook, &secret_jwe).await?;
         tx.commit().await?;
         Ok((webhook, secret))

@@ -17,7 +17,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::digest::{base64url, sha256};
-use super::{MasterKey, Purpose, SigningError};
+use super::{MasterKeys, Purpose, SigningError};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::Kid;
 use crate::domain::token::Algorithm;
@@ -56,13 +56,14 @@ pub struct PublicJwk {
     kid: Kid,
 }
 
-/// A private key as it is stored: its JWK in a JWE that only the master key opens, bound to its tenant and `kid`.
+/// A private key as its row has it: its JWK in a JWE that only a master key opens, or where it stands in a token; bound to
+/// its tenant and `kid` in either case.
 #[derive(Clone)]
 pub struct SealedKey {
     pub tenant_id: TenantId,
     pub kid: Kid,
     pub algorithm: Algorithm,
-    pub jwe: String,
+    pub private_half: String,
 }
 
 impl KeyPair {
@@ -92,11 +93,11 @@ impl KeyPair {
     }
 
     /// The half for nobody, sealed for this tenant.
-    pub fn seal(&self, master_key: &MasterKey, tenant_id: TenantId) -> Result<SealedKey, SigningError> {
+    pub fn seal(&self, master_keys: &MasterKeys, tenant_id: TenantId) -> Result<SealedKey, SigningError> {
         let kid = self.public()?.kid;
         let plain = self.private_jwk().map_err(|_| SigningError::Sealing)?;
-        let jwe = master_key.seal(&Purpose::SigningKey { tenant_id, kid: &kid }, plain.as_bytes())?;
-        Ok(SealedKey { tenant_id, kid, algorithm: self.algorithm, jwe })
+        let private_half = master_keys.seal(&Purpose::SigningKey { tenant_id, kid: &kid }, plain.as_bytes())?;
+        Ok(SealedKey { tenant_id, kid, algorithm: self.algorithm, private_half })
     }
 
     /// Both halves as a JWK (RFC 7518 6, RFC 8037 2).
@@ -182,7 +183,7 @@ fn coordinate_bytes(key: &EcKey<Private>) -> i32 {
 }
 
 impl PublicJwk {
-    fn of(jwk: &Jwk, algorithm: Algorithm) -> Result<Self, SigningError> {
+    pub(super) fn of(jwk: &Jwk, algorithm: Algorithm) -> Result<Self, SigningError> {
         let unreadable = || SigningError::Unreadable(algorithm.as_str().to_owned());
         let member = |name: &str| jwk.parameter(name).and_then(|value| value.as_str()).ok_or_else(unreadable);
         // The members that RFC 7638 3.2 hashes, in its lexicographic order, and the rest of the key in ours.

@@ -1,12 +1,14 @@
 //! What is written of keys is exact: names, widths and nothing private.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::ec::EcPoint;
 
 use super::*;
 use crate::domain::time::Timestamp;
-use crate::signing::{Expected, Jwks, Signer, verify};
+use crate::signing::{Expected, Jwks, KeyProvider as _, Making, Providers, verify};
 
 #[test]
 fn the_kid_is_the_thumbprint_of_rfc_7638() {
@@ -76,11 +78,12 @@ fn coordinates_and_private_numbers_keep_their_leading_zeros() {
 
 /// A key pair that was sealed and opened signs what its public half verifies.
 fn check_signs(pair: &KeyPair) {
-    let master_key = MasterKey::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
-    let sealed = pair.seal(&master_key, TenantId::from_bytes([1; 16])).unwrap();
+    let master_keys = MasterKeys::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
+    let sealed = pair.seal(&master_keys, TenantId::from_bytes([1; 16])).unwrap();
+    let signer = Providers::new(Arc::new(master_keys), None, Making::Local).open(&sealed).unwrap();
     let mut token = String::new();
-    let signer = Signer::open(&sealed, &master_key).unwrap();
-    signer.sign_onto(&mut token, br#"{"exp":4102444800,"evt":"user.created"}"#).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, br#"{"exp":4102444800,"evt":"user.created"}"#)).unwrap();
 
     let expected = Expected { issuer: None, audience: None, now: Timestamp::from_micros(0) };
     verify(&token, &Jwks::of(&[pair.public().unwrap()]).body, &expected).unwrap();

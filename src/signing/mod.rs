@@ -8,13 +8,22 @@ mod aws_lc;
 pub mod digest;
 mod jwks;
 mod key_pair;
+mod local;
 mod master_key;
+mod master_key_file;
+mod master_keys;
+mod pkcs11;
+mod provider;
 mod signer;
 mod verify;
 
 pub use jwks::Jwks;
 pub use key_pair::{KeyPair, PublicJwk, SealedKey};
-pub use master_key::{MasterKey, MasterKeyError, Purpose};
+pub use master_key::{Purpose, master_key_of};
+pub use master_key_file::MasterKeyError;
+pub use master_keys::MasterKeys;
+pub use pkcs11::{TokenError, TokenSettings};
+pub use provider::{KeptKey, KeyProvider, MadeKey, Making, Providers};
 pub use signer::Signer;
 pub use verify::{Expected, Rejection, Verified, verify};
 
@@ -26,12 +35,16 @@ pub enum SigningError {
     Generation(&'static str),
     #[error("the key {0} could not be read back; its record was damaged")]
     Unreadable(String),
-    #[error(
-        "a sealed record could not be opened: it was sealed under another master key, or for another purpose, or was damaged"
-    )]
+    #[error("a sealed record could not be opened: it was sealed for another purpose, or was damaged")]
     Unopenable,
+    #[error("a record is sealed under the master key {0}, which is not among those that are held here")]
+    MasterKeyMissing(String),
     #[error("a record could not be sealed")]
     Sealing,
     #[error("a token could not be signed")]
     Signature,
+    #[error("the device that signs did not answer in time")]
+    Busy,
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }

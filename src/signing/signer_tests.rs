@@ -5,7 +5,7 @@ use josekit::jws;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::token::Algorithm;
+use crate::signing::aws_lc::AwsLcSigner;
 use crate::signing::verify::verifier;
 
 /// What the examples of RFC 7515 A.2 and A.3 say, line ends included.
@@ -61,9 +61,10 @@ const ED25519_TOKEN: &str = concat!(
 fn signed(jwk: &str, algorithm: Algorithm, payload: &str) -> String {
     let jws = Box::new(AwsLcSigner::open(jwk.as_bytes(), algorithm).unwrap());
     let header = base64url(format!(r#"{{"alg":"{}"}}"#, algorithm.as_str()).as_bytes());
-    let signer = Signer { kid: Kid::from_text("example".to_owned()), header, jws };
+    let signer = Signer { header, ..Signer::here(Kid::from_text("example"), algorithm, jws) };
     let mut token = String::new();
-    signer.sign_onto(&mut token, payload.as_bytes()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, payload.as_bytes())).unwrap();
     token
 }
 

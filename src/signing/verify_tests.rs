@@ -1,22 +1,29 @@
 //! Tokens of ours verify; forgeries are refused for the right reason.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::id::TenantId;
-use crate::signing::{Jwks, KeyPair, MasterKey, Signer};
+use crate::signing::{Jwks, KeyProvider as _, Making, MasterKeys, Providers, Signer};
 
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const CLAIMS: &str = r#"{"iss":"https://a.example","aud":["https://b.example/hooks"],"iat":1699999995,"exp":1700000295,"evt":"user.created","data":1e400}"#;
 
 fn issuer(algorithm: Algorithm) -> (Signer, Jwks) {
-    let master_key = MasterKey::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
-    let pair = KeyPair::generate(algorithm).unwrap();
-    let sealed = pair.seal(&master_key, TenantId::from_bytes([1; 16])).unwrap();
-    (Signer::open(&sealed, &master_key).unwrap(), Jwks::of(&[pair.public().unwrap()]))
+    let master_keys = MasterKeys::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
+    let providers = Providers::new(Arc::new(master_keys), None, Making::Local);
+    let made = providers.make(TenantId::from_bytes([1; 16]), algorithm).unwrap();
+    (providers.open(&made.sealed).unwrap(), Jwks::of(&[made.public]))
 }
 
 fn signed(signer: &Signer) -> String {
+    signed_claims(signer, CLAIMS)
+}
+
+fn signed_claims(signer: &Signer, claims: &str) -> String {
     let mut token = String::new();
-    signer.sign_onto(&mut token, CLAIMS.as_bytes()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, claims.as_bytes())).unwrap();
     token
 }
 
@@ -79,12 +86,7 @@ fn a_forged_token_is_refused_for_its_reason() {
 fn a_signature_that_lacks_its_leading_zero_is_refused() {
     for algorithm in [Algorithm::Rs256, Algorithm::Ps256] {
         let (signer, jwks) = issuer(algorithm);
-        let sign = |at: u32| {
-            let claims = CLAIMS.replacen("1e400", &at.to_string(), 1);
-            let mut token = String::new();
-            signer.sign_onto(&mut token, claims.as_bytes()).unwrap();
-            token
-        };
+        let sign = |at: u32| signed_claims(&signer, &CLAIMS.replacen("1e400", &at.to_string(), 1));
         let signature = |token: &str| URL_SAFE_NO_PAD.decode(token.rsplit('.').next().unwrap()).unwrap();
         // One signature in 256 is such a one.
         let token = (0..100_000).map(sign).find(|token| signature(token)[0] == 0).unwrap();

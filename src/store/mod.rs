@@ -22,6 +22,7 @@ mod query;
 pub mod queue;
 mod record;
 pub mod revocations;
+pub mod sealed;
 pub mod service_time;
 pub mod settings;
 pub mod signing_keys;

@@ -1,7 +1,7 @@
 //! The nodes that work on this database, each with a count that it raises for as long as it lives.
 
 use super::query::query;
-use super::record::Record;
+use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::id::NodeId;
 use crate::domain::time::Timestamp;
@@ -22,19 +22,22 @@ pub struct Beat {
     pub started_at: Timestamp,
     /// The version of the keys that it serves.
     pub jwks_version: i64,
+    /// The ids of the master keys that it holds, joined by spaces.
+    pub master_key_ids: String,
 }
 
 /// Counts a node's life on by one; the first time, enters it.
 pub async fn beat(conn: &mut Conn, beat: &Beat) -> Result<()> {
     query(
-        "insert into nodes (id, beats, started_at, jwks_version)
-         values ($1, 1, $2, $3)
+        "insert into nodes (id, beats, started_at, jwks_version, master_key_ids)
+         values ($1, 1, $2, $3, $4)
          on conflict (id) do update
-         set beats = nodes.beats + 1, jwks_version = excluded.jwks_version",
+         set beats = nodes.beats + 1, jwks_version = excluded.jwks_version, master_key_ids = excluded.master_key_ids",
     )
     .bind(beat.id.as_bytes())
     .bind(beat.started_at.as_micros())
     .bind(beat.jwks_version)
+    .bind(&beat.master_key_ids)
     .execute(conn)
     .await?;
     Ok(())
@@ -50,17 +53,31 @@ pub async fn report(conn: &mut Conn, id: NodeId, jwks_version: i64) -> Result<()
     Ok(())
 }
 
+/// Every node that does not say that it holds this master key.
+pub async fn lacking_master_key(conn: &mut Conn, master_key_id: &str) -> Result<Vec<Node>> {
+    let rows = query("select id, beats, jwks_version, master_key_ids from nodes order by id").fetch_all(conn).await?;
+    let mut lacking = Vec::new();
+    for row in &rows {
+        let held = Record::new("nodes", row).text("master_key_ids")?;
+        if held.split(' ').all(|id| id != master_key_id) {
+            lacking.push(node(row)?);
+        }
+    }
+    Ok(lacking)
+}
+
 pub async fn list(conn: &mut Conn) -> Result<Vec<Node>> {
     let rows = query("select id, beats, jwks_version from nodes order by id").fetch_all(conn).await?;
-    let nodes = rows.iter().map(|row| {
-        let record = Record::new("nodes", row);
-        Ok(Node {
-            id: NodeId::from_bytes(record.id("id")?),
-            beats: record.int("beats")?,
-            jwks_version: record.int("jwks_version")?,
-        })
-    });
-    nodes.collect()
+    rows.iter().map(node).collect()
+}
+
+fn node(row: &Row) -> Result<Node> {
+    let record = Record::new("nodes", row);
+    Ok(Node {
+        id: NodeId::from_bytes(record.id("id")?),
+        beats: record.int("beats")?,
+        jwks_version: record.int("jwks_version")?,
+    })
 }
 
 /// The newest version of the keys that every node serves; `None` when there is no node.

@@ -4,8 +4,12 @@ use super::query::query;
 use super::record::Record;
 use super::{Conn, Result, StoreError};
 
-/// A value sealed under the master key, by which a wrong master key is recognised before it does harm.
+/// A value sealed under the current master key, which it names by that. A wrong master key is recognised by it before it
+/// does harm.
 pub const MASTER_KEY_CHECK: &str = "master_key_check";
+
+/// When the current master key became that, in microseconds.
+pub const MASTER_KEY_SINCE: &str = "master_key_since";
 
 /// Written again and again, to see whether writing works.
 pub const READINESS: &str = "readiness";
@@ -42,6 +46,17 @@ pub async fn keys_version(conn: &mut Conn) -> Result<i64> {
 
 pub async fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {
     let row = query("select value from settings where name = $1").bind(name).fetch_optional(conn).await?;
+    row.as_ref().map(|row| Record::new("settings", row).text("value")).transpose()
+}
+
+/// The same, and until this transaction ends nobody puts another value there.
+pub async fn get_held(conn: &mut Conn, name: &str) -> Result<Option<String>> {
+    // On SQLite every transaction that writes is alone already.
+    let text = match conn.is_sqlite() {
+        true => "select value from settings where name = $1",
+        false => "select value from settings where name = $1 for share",
+    };
+    let row = query(text).bind(name).fetch_optional(conn).await?;
     row.as_ref().map(|row| Record::new("settings", row).text("value")).transpose()
 }
 

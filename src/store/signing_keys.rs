@@ -66,6 +66,30 @@ pub async fn any_private(conn: &mut Conn) -> Result<bool> {
     Ok(row.await?.is_some())
 }
 
+/// What became of a private half, as its row tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    Kept,
+    Destroyed,
+    NoRow,
+}
+
+/// What became of this key's private half.
+pub async fn half_of(conn: &mut Conn, tenant_id: TenantId, kid: &Kid) -> Result<Half> {
+    let row = query("select private_half from signing_keys where tenant_id = $1 and kid = $2")
+        .bind(tenant_id.as_bytes())
+        .bind(kid.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(match row {
+        None => Half::NoRow,
+        Some(row) => match Record::new("signing_keys", &row).text_or_null("private_half")? {
+            Some(_) => Half::Kept,
+            None => Half::Destroyed,
+        },
+    })
+}
+
 /// pending -> active.
 pub async fn promote(conn: &mut Conn, tenant_id: TenantId, kid: &Kid, at: &Situation) -> Result<bool> {
     let changed = query(

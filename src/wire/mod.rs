@@ -36,8 +36,8 @@ pub struct Letter {
 }
 
 /// Writes the body of one attempt. Every attempt is signed afresh, so a retry hours later carries a token that lives.
-pub fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Result<Bytes, SigningError> {
-    token::body(event, &event.id.to_string(), envelope, Validity::starting(now, envelope.ttl))
+pub async fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Result<Bytes, SigningError> {
+    token::body(event, &event.id.to_string(), envelope, Validity::starting(now, envelope.ttl)).await
 }
 
 /// The same delivery with signatures that no receiver must accept, to find those that do.

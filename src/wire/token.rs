@@ -27,7 +27,12 @@ struct Claims<'a> {
 }
 
 /// The signed body, written once from its beginning to its end.
-pub fn body(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validity) -> Result<Bytes, SigningError> {
+pub async fn body(
+    event: &Event,
+    jti: &str,
+    envelope: &Envelope<'_>,
+    validity: Validity,
+) -> Result<Bytes, SigningError> {
     let claims = claims(event, jti, envelope, validity).map_err(|_| SigningError::Signature)?;
     // Neither an event type nor a token holds a character that JSON escapes.
     let (before, between, after) = (r#"{"event":""#, r#"","token":""#, r#""}"#);
@@ -35,7 +40,7 @@ pub fn body(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validit
     let around = before.len() + event_type.len() + between.len() + after.len();
     let mut body = String::with_capacity(around + envelope.signer.token_len(claims.len()));
     body.extend([before, event_type, between]);
-    envelope.signer.sign_onto(&mut body, &claims)?;
+    envelope.signer.sign_onto(&mut body, &claims).await?;
     body.push_str(after);
     Ok(Bytes::from(body))
 }
