@@ -20,6 +20,7 @@ pub mod admin;
 pub mod audit;
 pub mod banner;
 pub mod demo;
+pub mod master_key;
 pub mod remote;
 pub mod tenants;
 
@@ -73,6 +74,11 @@ pub enum Command {
     Tenant {
         #[command(subcommand)]
         action: tenants::TenantAction,
+    },
+    /// Make, use and drop the master keys that seal all others
+    MasterKey {
+        #[command(subcommand)]
+        action: master_key::Action,
     },
     /// Publish an event to a running server
     Send(remote::Send),
