@@ -20,6 +20,7 @@ need() {
 say 'tools'
 need curl curl ca-certificates
 need openssl openssl
+need softhsm2-util softhsm2
 need node nodejs npm
 need npm npm
 need python3 python3 python3-venv

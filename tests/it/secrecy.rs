@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use signet::domain::id::TenantId;
 use signet::engine::clock::Clock;
-use signet::signing::{MasterKey, Purpose};
+use signet::signing::{MasterKeys, Purpose};
 use signet::store::{Store, signing_keys, tenants};
 
 use crate::support::database::{self, Hay};
@@ -106,7 +106,7 @@ impl Scene {
     /// Every key whose private half is kept, opened with the master key.
     async fn keys(&self) -> Vec<Sealed> {
         let store = Store::open(self.installation.database_url()).await.unwrap();
-        let master_key = MasterKey::parse(&self.master_key).unwrap();
+        let master_key = MasterKeys::parse(&self.master_key).unwrap();
         let mut reader = store.read().await.unwrap();
         let mut keys = Vec::new();
         for tenant in tenants::list(reader.conn(), None, TENANTS_MAX).await.unwrap() {
@@ -224,7 +224,7 @@ fn said(words: &[&str], said: String) -> Hay {
     Hay { name: format!("what was said to {words:?}"), bytes: said.into_bytes() }
 }
 
-fn opened(master_key: &MasterKey, tenant_id: TenantId, kid: &signet::domain::key_ring::Kid, jwe: &str) -> Value {
+fn opened(master_key: &MasterKeys, tenant_id: TenantId, kid: &signet::domain::key_ring::Kid, jwe: &str) -> Value {
     let plain = master_key.open(&Purpose::SigningKey { tenant_id, kid }, jwe).unwrap();
     serde_json::from_slice(&plain).unwrap()
 }

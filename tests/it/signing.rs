@@ -2,6 +2,8 @@
 //!
 //! aws-lc signs. OpenSSL verifies, as a receiver whose library is built on it would, from the key as the JWKS shows it.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use signet::domain::id::TenantId;
 use signet::domain::time::Timestamp;
 use signet::domain::token::Algorithm;
-use signet::signing::{Expected, Jwks, KeyPair, MasterKey, Signer, verify};
+use signet::signing::{Expected, Jwks, KeyPair, KeyProvider as _, Making, MasterKeys, Providers, Signer, verify};
 
 /// How often each algorithm signs; `SIGNET_ROUND_TRIPS` says otherwise.
 const ROUND_TRIPS_STANDARD: usize = 500;
@@ -29,9 +31,9 @@ struct Issuer {
 }
 
 fn issuer(algorithm: Algorithm) -> Issuer {
-    let master_key = MasterKey::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
+    let master_keys = MasterKeys::parse(&format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))).unwrap();
     let pair = KeyPair::generate(algorithm).unwrap();
-    let sealed = pair.seal(&master_key, TenantId::from_bytes([1; 16])).unwrap();
+    let sealed = pair.seal(&master_keys, TenantId::from_bytes([1; 16])).unwrap();
     let public = pair.public().unwrap();
     let jwk = Jwk::from_bytes(public.as_str()).unwrap();
     let verifier: Box<dyn JwsVerifier> = match algorithm {
@@ -41,7 +43,8 @@ fn issuer(algorithm: Algorithm) -> Issuer {
         Algorithm::Ps256 => Box::new(jws::PS256.verifier_from_jwk(&jwk).unwrap()),
         Algorithm::EdDsa => Box::new(jws::EdDSA.verifier_from_jwk(&jwk).unwrap()),
     };
-    Issuer { signer: Signer::open(&sealed, &master_key).unwrap(), jwks: Jwks::of(&[public]), verifier }
+    let providers = Providers::new(Arc::new(master_keys), None, Making::Local);
+    Issuer { signer: providers.open(&sealed).unwrap(), jwks: Jwks::of(&[public]), verifier }
 }
 
 /// How wide a signature of an algorithm is, and where its numbers begin.
@@ -59,6 +62,7 @@ fn shape(algorithm: Algorithm) -> (usize, &'static [usize]) {
 fn check_round_trips(algorithm: Algorithm) {
     let (trips, (width, numbers)) = (count("SIGNET_ROUND_TRIPS", ROUND_TRIPS_STANDARD), shape(algorithm));
     let mut issuer = issuer(algorithm);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (mut zeros, mut tampered) = (vec![0_usize; numbers.len()], 0_usize);
     // A number that is written in fewer bytes than it has is seen by its first byte.
     let is_done = |trip: usize, zeros: &[usize]| trip >= trips && zeros.iter().all(|seen| *seen > 0);
@@ -70,7 +74,7 @@ fn check_round_trips(algorithm: Algorithm) {
         }
         let claims = format!(r#"{{"exp":4102444800,"evt":"user.created","data":{trip}}}"#);
         let mut token = String::new();
-        issuer.signer.sign_onto(&mut token, claims.as_bytes()).unwrap();
+        runtime.block_on(issuer.signer.sign_onto(&mut token, claims.as_bytes())).unwrap();
         let (message, signature) = token.rsplit_once('.').unwrap();
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
 

@@ -9,6 +9,7 @@ mod keys;
 mod plans;
 mod queue;
 mod races;
+mod sealed;
 mod twins;
 mod webhooks;
 

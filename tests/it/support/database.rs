@@ -118,6 +118,17 @@ pub async fn files(url: &str, wal_from: Option<&str>) -> Vec<Hay> {
     files
 }
 
+/// Runs a statement on a database; answers how many rows it changed.
+pub async fn execute(url: &str, statement: &str) -> u64 {
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
+    if url.starts_with("sqlite://") {
+        let mut conn = SqliteConnection::connect(url).await.unwrap();
+        return conn.execute(statement).await.unwrap().rows_affected();
+    }
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    conn.execute(statement).await.unwrap().rows_affected()
+}
+
 #[expect(clippy::disallowed_methods, reason = "what tests run on is no setting of the server")]
 fn postgres() -> String {
     std::env::var("SIGNET_TEST_POSTGRES").expect("run this as `tests/postgres.sh cargo …`, which starts a PostgreSQL")

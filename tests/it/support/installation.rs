@@ -98,9 +98,25 @@ impl Installation {
 
     /// Starts the server and does not wait for it.
     pub fn spawn(&self) -> Running {
-        let log = self.folder.path().join("server.log");
+        self.start(&["serve"], "server.log")
+    }
+
+    /// Starts another command beside the server, and does not wait for it.
+    pub fn begin(&self, words: &[&str]) -> Running {
+        self.start(words, "command.log")
+    }
+
+    /// Has another command done beside the server; answers what it said, if it went well.
+    pub async fn done(&self, words: &[&str]) -> String {
+        let ended = self.begin(words).ended().await;
+        assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.said);
+        ended.said
+    }
+
+    fn start(&self, words: &[&str], log: &str) -> Running {
+        let log = self.folder.path().join(log);
         let output = File::create(&log).unwrap();
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(words);
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Running { child: command.spawn().unwrap(), log }
     }

@@ -9,6 +9,7 @@ pub mod memory;
 mod receiver;
 pub mod road;
 pub mod search;
+pub mod token;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -85,6 +86,14 @@ impl Service {
         set(&mut variables, &[("SIGNET_PUBLIC_URL", self.url())]);
         set(&mut variables, environment);
         Self::start_in(self.folder.clone(), variables).await
+    }
+
+    /// The same installation, stopped and started again with more in its environment. Its clock starts again too.
+    pub async fn restarted_with(self, environment: &[(&str, &str)]) -> Self {
+        let mut variables = self.variables;
+        set(&mut variables, environment);
+        self.server.stop().await;
+        Self::start_in(self.folder, variables).await
     }
 
     /// Several nodes that start at the same time on one empty database, which is PostgreSQL.
@@ -181,17 +190,26 @@ impl Service {
 
     /// Every byte that the database holds.
     pub async fn database_bytes(&self) -> Vec<u8> {
-        database::bytes(self.database_url()).await
+        database::bytes(self.variable("SIGNET_DATABASE_URL")).await
     }
 
     /// Changes the database behind the server's back.
     pub async fn tamper(&self, statements: &str) {
-        database::tamper(self.database_url(), statements).await;
+        database::tamper(self.variable("SIGNET_DATABASE_URL"), statements).await;
     }
 
-    fn database_url(&self) -> &str {
-        let (_, url) = self.variables.iter().find(|(name, _)| name == "SIGNET_DATABASE_URL").unwrap();
-        url
+    /// The same with one statement; answers how many rows it changed.
+    pub async fn tamper_rows(&self, statement: &str) -> u64 {
+        database::execute(self.variable("SIGNET_DATABASE_URL"), statement).await
+    }
+
+    /// The file that it keeps its master keys in.
+    pub fn master_key_file(&self) -> &Path {
+        Path::new(self.variable("SIGNET_MASTER_KEY_FILE"))
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        &self.variables.iter().find(|(known, _)| known == name).unwrap().1
     }
 
     pub async fn stop(self) {
