@@ -98,7 +98,7 @@ pub async fn keys(engine: &Arc<Engine>, tenant: Option<String>, action: KeysActi
             if let Some(successor) = &revoked.successor {
                 say!("{successor} signs in its stead");
             }
-            say!("{} webhooks are told by an event signed with the present key", revoked.told);
+            say!("{} webhooks are told by an event that only the new set verifies", revoked.told);
             Ok(())
         }
     }

@@ -110,7 +110,7 @@ struct Revoked {
     #[serde(rename = "revoked_kid")]
     kid: String,
     active_kid: Option<String>,
-    /// How many webhooks are told by an event that the new key signs.
+    /// How many webhooks are told by an event that only the new set verifies.
     webhooks_told: u64,
 }
 
