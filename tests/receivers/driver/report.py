@@ -5,6 +5,7 @@ class Report:
     def __init__(self):
         self.passed = 0
         self.failed = 0
+        self.skipped = []
 
     def check(self, sentence, prove, *arguments):
         if self.survives(sentence, prove, *arguments):
@@ -21,5 +22,15 @@ class Report:
             print(f"FAIL - {sentence}: {type(error).__name__}: {error}", flush=True)
             return False
 
+    def skip(self, name, why):
+        """For what this machine has not: said here, and once more at the end."""
+        self.skipped.append(name)
+        print(f"skip - {name}: {why}", flush=True)
+
+    def note(self, words):
+        """What was seen and is no claim."""
+        print(f"     {words}", flush=True)
+
     def summary(self):
-        return f"receivers: {self.passed} passed, {self.failed} failed"
+        skipped = f", {len(self.skipped)} skipped: {', '.join(self.skipped)}" if self.skipped else ""
+        return f"receivers: {self.passed} passed, {self.failed} failed{skipped}"

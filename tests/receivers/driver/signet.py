@@ -3,9 +3,11 @@
 import json
 import urllib.error
 import urllib.request
+from urllib.parse import urlencode
 
 ANSWERS_WITHIN_S = 30
 ANY_SUCCESS = range(200, 300)
+PAGE_MAX = 100
 
 
 class Signet:
@@ -22,16 +24,38 @@ class Signet:
         tenant = self._post("/v1/admin/tenants", as_json(settings), [201])
         return Signet(self.url, self.admin_key, tenant["id"])
 
-    def create_webhook(self, url, events):
-        return self._post("/v1/webhooks", as_json({"url": url, "events": events}), [201])
+    def create_webhook(self, url, events, **settings):
+        return self._post("/v1/webhooks", as_json({"url": url, "events": events} | settings), [201])
 
     def publish(self, event_type, content):
         """`content` is the event's data as JSON text, sent as it is."""
         event = b'{"type":"%s","data":%s}' % (event_type.encode(), content)
         return self._post("/v1/events", event, [202])
 
+    def deliveries(self, webhook_id, **filters):
+        """A webhook's, newest first, each with its attempts as `log`."""
+        path, query = f"/v1/webhooks/{webhook_id}/deliveries", filters | {"limit": PAGE_MAX}
+        while query:
+            page = self._get(f"{path}?{urlencode(query)}")
+            for delivery in page["data"]:
+                yield self._get(f"{path}/{delivery['event_id']}")
+            cursor = page["pagination"]["next_cursor"]
+            query = cursor and query | {"cursor": cursor}
+
+    def published_kids(self):
+        with urllib.request.urlopen(self.jwks_url, timeout=ANSWERS_WITHIN_S) as response:
+            return [key["kid"] for key in json.load(response)["keys"]]
+
     def rotate_keys(self):
         return self._post("/v1/admin/keys/rotate", b"{}", ANY_SUCCESS)
+
+    def revoke_key(self, kid, reason):
+        return self._post(f"/v1/admin/keys/{kid}/revoke", as_json({"reason": reason}), ANY_SUCCESS)
+
+    def _get(self, path):
+        request = urllib.request.Request(self.url + path, headers=self._headers())
+        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:
+            return json.load(response)
 
     def _post(self, path, body, expected):
         request = urllib.request.Request(self.url + path, body, self._headers(), method="POST")

@@ -25,8 +25,10 @@ LOG_LINES_MAX = 200
 class Stage:
     """A context: leaving it by success, failure or interrupt ends all that runs on it."""
 
-    def __init__(self, signet_path):
+    def __init__(self, signet_path, in_real_time=False):
+        self.in_real_time = in_real_time
         self._signet_path = Path(signet_path).resolve()
+        self._signets = {}
         self._closing = ExitStack()
 
     def __enter__(self):
@@ -37,28 +39,35 @@ class Stage:
     def __exit__(self, *_):
         self._closing.close()
 
-    def start_signet(self):
-        listen, admin_key = f"127.0.0.1:{free_port()}", secrets.token_hex(20)
+    def start_signet(self, name="signet", **settings):
+        """Starts one with a database of its own."""
+        folder, admin_key = self.new_folder(name), secrets.token_hex(20)
         settings = {
-            "SIGNET_LISTEN": listen,
-            "SIGNET_DATABASE_URL": f"sqlite://{self._folder}/signet.db",
-            "SIGNET_MASTER_KEY_FILE": f"{self._folder}/master.key",
+            "SIGNET_LISTEN": f"127.0.0.1:{free_port()}",
+            "SIGNET_DATABASE_URL": f"sqlite://{folder}/signet.db",
+            "SIGNET_MASTER_KEY_FILE": f"{folder}/master.key",
             "SIGNET_ADMIN_KEY": admin_key,
             "SIGNET_EGRESS_ALLOW": "127.0.0.0/8",
             "SIGNET_ALLOW_HTTP": "true",
             "SIGNET_LOG": "info",
-        }
-        process = self._start("signet", [self._signet_path, "serve"], settings)
-        url = f"http://{listen}"
-        wait_until(f"{url}/healthz answers", lambda: is_running(process) and is_healthy(url), STARTS_WITHIN_S)
-        return Signet(url, admin_key)
+        } | settings
+        return Signet(self._serve(name, settings), admin_key)
+
+    def restart_signet(self, name, **changes):
+        """Ends it as a supervisor would, and starts it again with some settings changed."""
+        process, settings = self._signets[name]
+        end(process)
+        self._serve(name, settings | changes)
 
     def start_receiver(self, script, url, **settings):
         """Starts a script of the hanko folder to listen at `url`; tells the file that it prints to."""
+        self.start_listening(script, ["node", HANKO / script], url, settings)
+        return self.log_of(script)
+
+    def start_listening(self, name, command, url, settings):
         port = urlsplit(url).port
-        process = self._start(script, ["node", HANKO / script], {"PORT": str(port)} | settings)
-        wait_until(f"{script} listens", lambda: is_running(process) and is_listening(port), STARTS_WITHIN_S)
-        return self._folder / f"{script}.log"
+        process = self._start(name, command, {"PORT": str(port)} | settings)
+        wait_until(f"{name} listens", lambda: is_running(process) and is_listening(port), STARTS_WITHIN_S)
 
     def start_shell(self, name, command, folder, settings):
         """Starts a command as a shell does, in a folder of its own."""
@@ -92,9 +101,16 @@ class Stage:
             print(f"--- the end of {log.name}")
             print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_MAX:]), flush=True)
 
+    def _serve(self, name, settings):
+        process = self._start(name, [self._signet_path, "serve"], settings)
+        self._signets[name] = process, settings
+        url = f"http://{settings['SIGNET_LISTEN']}"
+        wait_until(f"{url}/healthz answers", lambda: is_running(process) and is_healthy(url), STARTS_WITHIN_S)
+        return url
+
     def _start(self, name, command, settings, folder=None):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIGNET_")}
-        with open(self._folder / f"{name}.log", "wb") as log:
+        with open(self._folder / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
                 command, cwd=folder or self._folder, env=inherited | settings, stdout=log, stderr=subprocess.STDOUT
             )
