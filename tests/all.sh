@@ -17,6 +17,11 @@ need() {
   command -v "$1" >/dev/null || install "${@:2}"
 }
 
+# wish PACKAGE...: installs them where they can be had. What stands on them says by name that it is skipped elsewhere.
+wish() {
+  dpkg -s "$@" >/dev/null 2>&1 || install "$@" || echo "not to be had on this machine: $*"
+}
+
 say 'tools'
 need curl curl ca-certificates
 need openssl openssl
@@ -50,7 +55,11 @@ say 'load, briefly: that everything accepted is delivered, not how fast'
 cargo test --locked --bench load -- --seconds 1 --database both closed open
 
 say 'receivers in other languages'
+wish golang-go golang-github-coreos-go-oidc-dev
+wish php-cli php-phpseclib3
+wish ruby ruby-jwt ruby-webrick
 npm ci --silent --prefix tests/receivers/hanko
+npm ci --silent --prefix tests/receivers/clients/node
 venv=tests/receivers/.venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt

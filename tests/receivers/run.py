@@ -5,17 +5,20 @@ import os
 import signal
 import sys
 
-from checks import hanko, hellojohn, pyjwt_client, readme, rotation, standard_webhooks
+from checks import clients, hanko, hellojohn, pyjwt_client, readme, rotation, standard_webhooks
 from driver.report import Report
 from driver.stage import Stage
 
-SECTIONS = [hanko, pyjwt_client, standard_webhooks, rotation, hellojohn, readme]
+SECTIONS = [hanko, pyjwt_client, standard_webhooks, rotation, clients, hellojohn, readme]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--signet", required=True, help="path of the signet binary")
-    signet_path = parser.parse_args().signet
+    parser.add_argument("--only", choices=[name_of(section) for section in SECTIONS], help="one section instead of all")
+    parser.add_argument("--in-real-time", action="store_true", help="rotate at the pace of the libraries' own caches")
+    arguments = parser.parse_args()
+    sections = [section for section in SECTIONS if arguments.only in (None, name_of(section))]
 
     # Everything speaks on the loopback: a proxy of the machine must not stand in between.
     os.environ["no_proxy"] = "127.0.0.1"
@@ -23,17 +26,21 @@ def main():
         signal.signal(interrupt, lambda *_: sys.exit("receivers: interrupted"))
 
     report = Report()
-    with Stage(signet_path) as stage:
-        report.survives("Signet starts", check_all, report, stage)
+    with Stage(arguments.signet, arguments.in_real_time) as stage:
+        report.survives("Signet starts", check_all, report, stage, sections)
         if report.failed:
             stage.print_logs()
     print(report.summary())
     return 1 if report.failed else 0
 
 
-def check_all(report, stage):
+def name_of(section):
+    return section.__name__.rsplit(".", 1)[1]
+
+
+def check_all(report, stage, sections):
     signet = stage.start_signet()
-    for section in SECTIONS:
+    for section in sections:
         report.survives(section.TITLE, section.check, report, stage, signet)
 
 
