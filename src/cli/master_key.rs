@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
+use crate::domain::audit::Actor;
 use crate::engine::Engine;
 use crate::engine::master_keys::Records;
 
@@ -36,10 +37,10 @@ pub enum Action {
 pub async fn run(engine: &Engine, action: Action) -> Result<()> {
     match action {
         Action::List => list(engine).await,
-        Action::New => add(engine),
+        Action::New => add(engine).await,
         Action::Rewrap { to } => rewrap(engine, to).await,
         Action::Drop { id } => {
-            engine.drop_master_key(&id).await?;
+            engine.drop_master_key(Actor::CommandLine, &id).await?;
             say!("{id} is no longer in the file");
             note!("do the same on every other node, and keep {id} with the backups that were made while it sealed");
             Ok(())
@@ -47,8 +48,8 @@ pub async fn run(engine: &Engine, action: Action) -> Result<()> {
     }
 }
 
-fn add(engine: &Engine) -> Result<()> {
-    let id = engine.add_master_key()?;
+async fn add(engine: &Engine) -> Result<()> {
+    let id = engine.add_master_key(Actor::CommandLine).await?;
     say!("{id}");
     note!(
         "{id} is in the file and seals nothing yet. Back the file up and copy it to every other node; servers read it \
@@ -68,7 +69,7 @@ async fn rewrap(engine: &Engine, to: Option<String>) -> Result<()> {
         note!("{id} seals already; sealing again what is not sealed under it yet");
     }
     let mut told = 0;
-    let done = engine.rewrap(&id, |records| {
+    let done = engine.rewrap(Actor::CommandLine, &id, |records| {
         let sum = records.keys + records.secrets;
         if sum >= told + TOLD_EVERY {
             told = sum;

@@ -117,7 +117,7 @@ impl Engine {
         }
         let mut rehearsed = playing.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
         rehearsed.sort_by_key(|rehearsed| std::cmp::Reverse(rehearsed.webhook_id));
-        self.write_down(actor, tenant_id, &kid, &rehearsed).await?;
+        self.write_down_rehearsal(actor, tenant_id, &kid, &rehearsed).await?;
         Ok(Performance { kid, rehearsed, next })
     }
 
@@ -142,7 +142,7 @@ impl Engine {
         Ok(Rehearsed { webhook_id: addressee.webhook_id, attempt, forgery })
     }
 
-    async fn write_down(
+    async fn write_down_rehearsal(
         &self,
         actor: Actor,
         tenant_id: TenantId,

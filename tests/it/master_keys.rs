@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use signet::domain::audit::{Actor, INSTALLATION};
 use signet::engine::master_keys::{MasterKeysError, Records};
 use signet::signing::digest::WebhookSecret;
 use signet::signing::{Expected, verify};
@@ -256,23 +257,29 @@ async fn a_master_key_is_dropped_only_when_nothing_needs_it() {
     service.webhook(&Receiver::start().await, &["*"]).await;
     let engine = service.server().engine();
     let [first] = engine.master_key_ids().try_into().unwrap();
-    let second = engine.add_master_key().unwrap();
+    let second = engine.add_master_key(Actor::CommandLine).await.unwrap();
 
-    let refused = engine.drop_master_key(&first).await;
+    let refused = engine.drop_master_key(Actor::CommandLine, &first).await;
     assert!(matches!(refused, Err(MasterKeysError::IsCurrent(id)) if id == first));
     assert!(engine.switch_master_key(&second).await.unwrap());
-    let refused = engine.drop_master_key(&first).await;
+    let refused = engine.drop_master_key(Actor::CommandLine, &first).await;
     assert!(matches!(refused, Err(MasterKeysError::IsUsed { id, keys: 2, secrets: 1 }) if id == first));
-    let rewrapped = engine.rewrap(&second, |_| ()).await.unwrap();
+    let rewrapped = engine.rewrap(Actor::CommandLine, &second, |_| ()).await.unwrap();
     assert_eq!((rewrapped.records, rewrapped.stuck.len()), (Records { keys: 2, secrets: 1 }, 0));
-    let refused = engine.drop_master_key(&first).await;
+    let refused = engine.drop_master_key(Actor::CommandLine, &first).await;
     assert!(matches!(refused, Err(MasterKeysError::TooSoon { .. })));
     assert_eq!(engine.master_key_ids(), [first.clone(), second.clone()]);
     service.after(SETTLED_FOR);
-    engine.drop_master_key(&first).await.unwrap();
+    engine.drop_master_key(Actor::CommandLine, &first).await.unwrap();
 
-    assert_eq!(engine.master_key_ids(), [second]);
-    assert!(matches!(engine.drop_master_key(&first).await, Err(MasterKeysError::File(_))));
+    assert_eq!(engine.master_key_ids(), [second.clone()]);
+    let mut log = engine.audit(INSTALLATION, None).await.unwrap();
+    let entries = log.next_page().await.unwrap().unwrap();
+    let told: Vec<_> = entries.iter().skip(1).map(|entry| (entry.action.as_str(), entry.subject.as_str())).collect();
+    let wanted =
+        [("master_key.added", second.as_str()), ("master_key.rewrapped", &second), ("master_key.dropped", &first)];
+    assert_eq!(told, wanted);
+    assert!(matches!(engine.drop_master_key(Actor::CommandLine, &first).await, Err(MasterKeysError::File(_))));
 }
 
 #[tokio::test]
@@ -283,7 +290,7 @@ async fn nodes_move_to_another_master_key_only_when_all_of_them_hold_it() {
     std::fs::copy(one.master_key_file(), &file).unwrap();
     let other = one.beside_with(&[("SIGNET_MASTER_KEY_FILE", &file.display().to_string())]).await;
     let (engine, receiver) = (one.server().engine(), Receiver::start().await);
-    let second = engine.add_master_key().unwrap();
+    let second = engine.add_master_key(Actor::CommandLine).await.unwrap();
 
     let refused = engine.switch_master_key(&second).await.unwrap_err();
     assert!(matches!(&refused, MasterKeysError::NodeLacks { id, .. } if *id == second), "{refused}");
@@ -297,7 +304,7 @@ async fn nodes_move_to_another_master_key_only_when_all_of_them_hold_it() {
     .await;
 
     let webhook = other.webhook(&receiver, &["*"]).await;
-    engine.rewrap(&second, |_| ()).await.unwrap();
+    engine.rewrap(Actor::CommandLine, &second, |_| ()).await.unwrap();
     let sealed = engine.records_by_master_key().await.unwrap();
     assert_eq!(sealed, BTreeMap::from([(second, Records { keys: 2, secrets: 1 })]));
     for service in [&one, &other] {
@@ -311,7 +318,7 @@ async fn a_node_that_has_not_heard_of_another_master_key_seals_under_it() {
     let one = Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await;
     let engine = one.server().engine();
     let [first] = engine.master_key_ids().try_into().unwrap();
-    let second = engine.add_master_key().unwrap();
+    let second = engine.add_master_key(Actor::CommandLine).await.unwrap();
     // It looks when its clock moves on, which it does not.
     let other = one.beside().await;
 
@@ -328,7 +335,7 @@ async fn a_node_that_has_not_heard_of_another_master_key_seals_under_it() {
 async fn a_node_that_died_does_not_keep_the_others_from_another_master_key() {
     let one = Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await;
     let engine = one.server().engine();
-    let second = engine.add_master_key().unwrap();
+    let second = engine.add_master_key(Actor::CommandLine).await.unwrap();
     let dead = format!("insert into nodes (id, beats, started_at) values ('\\x{}', 7, 0)", "ab".repeat(16));
     assert_eq!(one.tamper_rows(&dead).await, 1);
 

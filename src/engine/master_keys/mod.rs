@@ -9,9 +9,10 @@ mod rewrap;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Engine;
 use super::keys::KeysError;
 use super::rotate::Made;
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor, INSTALLATION};
 use crate::domain::id::{NodeId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::signing::{self, KeyProvider as _, MasterKeyError, Providers, Purpose, SigningError};
@@ -153,8 +154,16 @@ impl Engine {
     }
 
     /// Makes a master key and adds it to the file. It seals nothing yet.
-    pub fn add_master_key(&self) -> Result<String, MasterKeysError> {
-        Ok(self.master_keys.add()?)
+    pub async fn add_master_key(&self, actor: Actor) -> Result<String, MasterKeysError> {
+        let id = self.master_keys.add()?;
+        let mut tx = self.store.write().await?;
+        self.write_down(tx.conn(), actor, Action::MasterKeyAdded { id: id.clone() }).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    async fn write_down(&self, conn: &mut Conn, actor: Actor, action: Action) -> Result<(), StoreError> {
+        audit::record(conn, INSTALLATION, (actor, self.clock.now()), &[action]).await
     }
 
     /// The id of the current master key.
@@ -208,7 +217,7 @@ impl Engine {
     }
 
     /// Takes a master key out of the file of this machine, when nothing needs it any more.
-    pub async fn drop_master_key(&self, id: &str) -> Result<(), MasterKeysError> {
+    pub async fn drop_master_key(&self, actor: Actor, id: &str) -> Result<(), MasterKeysError> {
         if !self.master_keys.ids().iter().any(|held| held == id) {
             return Err(MasterKeyError::NotHeld(id.to_owned()).into());
         }
@@ -230,6 +239,7 @@ impl Engine {
                 return Err(MasterKeysError::TooSoon { since, safe_at });
             }
         }
+        self.write_down(tx.conn(), actor, Action::MasterKeyDropped { id: id.to_owned() }).await?;
         self.master_keys.remove(id)?;
         tx.commit().await?;
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{MasterKeysError, PAGE, Records};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::key_ring::Kid;
 use crate::engine::Engine;
@@ -24,7 +25,12 @@ pub struct Rewrapped {
 impl Engine {
     /// Seals every record again that is not sealed under this master key, which is the current one. May be ended at any
     /// moment and begun again: what is done is passed over. `told` hears of each page.
-    pub async fn rewrap(&self, id: &str, mut told: impl FnMut(Records)) -> Result<Rewrapped, MasterKeysError> {
+    pub async fn rewrap(
+        &self,
+        actor: Actor,
+        id: &str,
+        mut told: impl FnMut(Records),
+    ) -> Result<Rewrapped, MasterKeysError> {
         let mut all = Rewrapped::default();
         loop {
             let before = all.records;
@@ -32,6 +38,10 @@ impl Engine {
             self.rewrap_keys(id, &mut all, &mut told).await?;
             self.rewrap_secrets(id, &mut all, &mut told).await?;
             if all.records == before {
+                let records = all.records.keys + all.records.secrets;
+                let mut tx = self.store.write().await?;
+                self.write_down(tx.conn(), actor, Action::MasterKeyRewrapped { id: id.to_owned(), records }).await?;
+                tx.commit().await?;
                 return Ok(all);
             }
         }
