@@ -272,7 +272,7 @@ async fn a_master_key_is_dropped_only_when_nothing_needs_it() {
     service.after(SETTLED_FOR);
     engine.drop_master_key(Actor::CommandLine, &first).await.unwrap();
 
-    assert_eq!(engine.master_key_ids(), [second.clone()]);
+    assert_eq!(engine.master_key_ids(), std::slice::from_ref(&second));
     let mut log = engine.audit(INSTALLATION, None).await.unwrap();
     let entries = log.next_page().await.unwrap().unwrap();
     let told: Vec<_> = entries.iter().skip(1).map(|entry| (entry.action.as_str(), entry.subject.as_str())).collect();
