@@ -23,12 +23,7 @@ pub struct Revocations {
 impl Revocations {
     /// Reads the file. One that is missing is made with the first revocation.
     pub fn open(path: &Path) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(StoreError::File { path: path.to_owned(), source }),
-        };
-        let kids = text.lines().filter_map(|line| line.split_whitespace().next()).map(Kid::from_text).collect();
+        let kids = read(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), kids: Mutex::new(kids) })
     }
 
@@ -43,6 +38,11 @@ impl Revocations {
     /// Adds a line, durably, unless the key stands there already.
     pub fn note(&self, kid: &Kid, tenant_id: TenantId, at: Timestamp) -> io::Result<()> {
         let mut kids = self.kids();
+        if kids.contains(kid) {
+            return Ok(());
+        }
+        // Another process on this machine may have noted it.
+        kids.extend(read(&self.path)?);
         if kids.contains(kid) {
             return Ok(());
         }
@@ -62,6 +62,15 @@ impl Revocations {
     }
 }
 
+fn read(path: &Path) -> io::Result<BTreeSet<Kid>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(Kid::from_text).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,11 +80,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/revoked-keys");
         let (kid, tenant_id) = (Kid::from_text("-kid"), TenantId::from_bytes([1; 16]));
-        let revocations = Revocations::open(&path).unwrap();
+        let (revocations, beside) = (Revocations::open(&path).unwrap(), Revocations::open(&path).unwrap());
         assert!(!revocations.holds(&kid));
 
         revocations.note(&kid, tenant_id, Timestamp::from_micros(0)).unwrap();
         revocations.note(&kid, tenant_id, Timestamp::from_micros(1)).unwrap();
+        beside.note(&kid, tenant_id, Timestamp::from_micros(2)).unwrap();
 
         assert!(Revocations::open(&path).unwrap().holds(&kid));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("-kid 1970-01-01T00:00:00Z {tenant_id}\n"));
