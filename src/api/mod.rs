@@ -74,11 +74,12 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether events would be accepted now: the database can be written and there is a key to sign with.
+/// Whether events would be accepted and delivered now: the database can be written, and there is a key with which this node
+/// may sign.
 async fn readyz(State(engine): State<Api>) -> Result<&'static str, Problem> {
     engine.store.check().await?;
     match engine.default_keys() {
-        Some(keys) if keys.ring.active().is_some() => Ok("ready\n"),
+        Some(keys) if keys.ring.active().is_some() && engine.regain_leave_to_sign().await => Ok("ready\n"),
         _ => Err(Problem::unavailable()),
     }
 }

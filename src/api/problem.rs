@@ -261,7 +261,7 @@ impl From<KeysError> for Problem {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::Store(error) => error.into(),
-            KeysError::Signing(error) => Self::internal().because(&error),
+            KeysError::Signing(_) | KeysError::Stuck => Self::internal().because(&error),
         }
     }
 }

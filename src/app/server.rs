@@ -20,7 +20,7 @@ use crate::domain::access::{ApiKeySecret, Scope};
 use crate::domain::key_ring::Profile;
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, Inboxes, dispatch, ingest, nodes, rotate, senders, settle, sweep};
+use crate::engine::{Engine, Inboxes, dispatch, ingest, leftovers, nodes, rotate, senders, settle, sweep};
 use crate::store::queue;
 use crate::{api, engine};
 
@@ -66,6 +66,8 @@ impl Server {
         let opened = opening::open(config, clock, public_url).await?;
         let engine = opened.engine;
         engine.confirm_providers().await?;
+        // What is loaded here is served from here on, and so it is what this node enters itself with.
+        engine.refresh_keys().await?;
         if engine.store.is_shared() {
             engine.join().await?;
         } else {
@@ -152,6 +154,7 @@ impl Jobs {
         let work = vec![
             watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
+            watched(&lost, &end_work, leftovers::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
         ];
         let mut last = vec![watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone()))];

@@ -95,10 +95,20 @@ impl Clock {
         }
     }
 
-    /// How far it is from what another machine's clock says. A simulated clock agrees with nobody's, and is not compared.
-    pub fn offset(&self, other: Timestamp) -> Option<Duration> {
+    /// The time that several machines go by: another one's clock, if it says something. A simulated clock is everybody's.
+    pub fn shared(&self, other: Option<Timestamp>) -> Timestamp {
+        match (&self.hands, other) {
+            (Hands::System { .. }, Some(other)) => other,
+            _ => self.now(),
+        }
+    }
+
+    /// How far it is from another machine's clock, which was asked at an instant of this one and has just said the time. A
+    /// simulated clock agrees with nobody's, and is not compared.
+    pub fn offset(&self, asked_at: Timestamp, said: Timestamp) -> Option<Duration> {
+        // It spoke at some moment in between.
         let now = self.now();
-        matches!(self.hands, Hands::System { .. }).then(|| now.since(other).max(other.since(now)))
+        matches!(self.hands, Hands::System { .. }).then(|| asked_at.since(said).max(said.since(now)))
     }
 
     /// Waits for an instant.

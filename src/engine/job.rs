@@ -28,6 +28,14 @@ pub async fn rest(clock: &Clock, bell: Notified<'_>, until: Timestamp, end: &Can
     }
 }
 
+/// Rests until an instant: for what nobody rings for.
+pub async fn rest_until(clock: &Clock, until: Timestamp, end: &CancellationToken) -> Woken {
+    tokio::select! {
+        () = end.cancelled() => Woken::ToEnd,
+        () = clock.sleep_until(until) => Woken::ToWork,
+    }
+}
+
 /// Rests in real time, whatever the clock says: for retrying what the machine, not the schedule, made fail.
 pub async fn pause(span: Duration, end: &CancellationToken) -> Woken {
     tokio::select! {

@@ -25,6 +25,8 @@ pub enum KeysError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Signing(#[from] SigningError),
+    #[error("what the database says of this tenant's keys cannot be loaded, so nothing is done to them")]
+    Stuck,
 }
 
 /// A tenant and its keys at one moment.
@@ -35,8 +37,8 @@ pub struct TenantKeys {
     pub policy: KeyPolicy,
     pub ring: KeyRing,
     pub jwks: Jwks,
-    /// Keys that were revoked and that a restored database publishes again. They are left out here.
-    pub(super) resurrected: Vec<Kid>,
+    /// What the JWKS lists.
+    public: Vec<PublicJwk>,
     active: Option<SealedKey>,
     /// Those that may sign later.
     pending: Vec<SealedKey>,
@@ -69,6 +71,8 @@ pub struct KeyBook {
     /// Held while loading, so that two loads do not write over each other out of order.
     version: Mutex<i64>,
     lease: Mutex<SigningLease>,
+    /// Held by whoever asks the database for leave to sign.
+    regaining: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -120,9 +124,13 @@ impl Engine {
     }
 
     /// The same, after asking the database if it was not heard from of late.
-    pub(super) async fn regain_leave_to_sign(&self) -> bool {
+    pub async fn regain_leave_to_sign(&self) -> bool {
         if !self.may_sign() {
-            self.regain_keys().await;
+            // One asks for all that wait: there may be thousands in hand.
+            let _asking = self.keys.regaining.lock().await;
+            if !self.may_sign() {
+                self.regain_keys().await;
+            }
         }
         self.may_sign()
     }
@@ -143,6 +151,8 @@ impl Engine {
     pub fn published(&self, keys: Option<Arc<TenantKeys>>) -> Option<Arc<TenantKeys>> {
         let silence = self.lease().silent_for(self.clock.monotonic()).unwrap_or(Duration::MAX);
         // A server that is alone changes keys by itself or not at all.
+        // An empty set would be cached.
+        let keys = keys.filter(|keys| !keys.public.is_empty());
         keys.filter(|keys| !self.store.is_shared() || silence <= keys.policy.profile().jwks_outlives_database())
     }
 
@@ -168,6 +178,11 @@ impl Engine {
             let asked_at = self.clock.monotonic();
             let known = self.served_version();
             let mut reader = self.store.read().await?;
+            if tenants::newest_version(reader.conn()).await? < known {
+                tracing::warn!("the database has gone back to an earlier state; loading every tenant anew");
+                self.replace_pages(known, 0, Vec::new());
+                continue;
+            }
             let changed = tenants::changed_since(reader.conn(), known, TENANTS_PER_LOAD).await?;
             let Some((newest, _)) = changed.last() else {
                 self.lease().confirm(asked_at);
@@ -175,14 +190,15 @@ impl Engine {
             };
             let newest = *newest;
             let mut loaded = Vec::with_capacity(changed.len());
-            for (_, tenant) in changed {
+            for tenant in super::sound(changed.into_iter().map(|(_, tenant)| tenant).collect()) {
                 let id = tenant.id;
                 match self.load_keys(reader.conn(), tenant).await {
                     Ok(keys) => loaded.push(keys),
                     Err(KeysError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
-                    // A damaged record concerns its tenant alone, which goes on with what is in memory.
+                    // A damaged record concerns its tenant alone, which goes on with what is in memory and is not revoked.
                     Err(error) => {
                         tracing::error!(tenant.id = %id, error = &error as &dyn std::error::Error, "a tenant's keys cannot be loaded");
+                        loaded.extend(self.without_revoked(reader.conn(), id).await?);
                     }
                 }
             }
@@ -191,6 +207,35 @@ impl Engine {
                 self.report_served_version().await;
             }
         }
+    }
+
+    /// What is in memory of a tenant that cannot be loaded, less the keys that were revoked since; `None` when none was.
+    async fn without_revoked(&self, conn: &mut Conn, id: TenantId) -> Result<Option<TenantKeys>, KeysError> {
+        let Some(keys) = self.keys_of(id) else { return Ok(None) };
+        let stored = match signing_keys::of_tenant(conn, id).await {
+            Ok(stored) => stored,
+            Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let revoked = |kid: &Kid| {
+            let of_kid = stored.iter().find(|stored| stored.key.kid == *kid);
+            of_kid.is_some_and(|stored| matches!(stored.key.state, KeyState::Revoked { .. }))
+        };
+        if !keys.public.iter().any(|public| revoked(public.kid())) {
+            return Ok(None);
+        }
+        let public: Vec<PublicJwk> = keys.public.iter().filter(|public| !revoked(public.kid())).cloned().collect();
+        Ok(Some(TenantKeys {
+            tenant: keys.tenant.clone(),
+            issuer: keys.issuer.clone(),
+            policy: keys.policy,
+            ring: keys.ring.clone(),
+            jwks: Jwks::of(&public),
+            public,
+            active: keys.active.clone().filter(|sealed| !revoked(&sealed.kid)),
+            pending: keys.pending.iter().filter(|sealed| !revoked(&sealed.kid)).cloned().collect(),
+            signer: OnceLock::new(),
+        }))
     }
 
     /// Takes over what was loaded, unless another task has loaded something newer meanwhile.
@@ -232,9 +277,9 @@ impl Engine {
             issuer: tenant.issuer(&self.terms.public_url),
             policy: self.policy_of(&tenant),
             jwks: Jwks::of(&public),
+            public,
             tenant,
             ring,
-            resurrected,
             active,
             pending,
             signer: OnceLock::new(),

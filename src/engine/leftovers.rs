@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Engine;
+use super::job::{self, Woken};
 use super::keys::KeysError;
 use crate::domain::key_ring::Kid;
 use crate::domain::time::Timestamp;
@@ -16,6 +19,8 @@ use crate::signing::{KeptKey, KeyProvider as _, Providers, SigningError};
 use crate::store::sealed;
 use crate::store::signing_keys::{self, Half};
 
+/// How often it is asked whether it is time to look.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// How often is looked when no key changed.
 const EVERY: Duration = Duration::from_mins(1);
 /// How often at most when they do: listing is dear, and keys change seldom.
@@ -51,6 +56,20 @@ impl Leftovers {
         let looks = self.without_row.entry(kept.clone()).or_default();
         *looks += 1;
         *looks > LOOKS
+    }
+}
+
+/// The job, apart from that of the rings: a device that hangs holds up nothing else.
+pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = engine.destroy_leftovers() => {}
+            () = end.cancelled() => return,
+        }
+        let until = engine.clock.now().plus(LOOKS_EVERY);
+        if job::rest_until(&engine.clock, until, &end).await == Woken::ToEnd {
+            return;
+        }
     }
 }
 

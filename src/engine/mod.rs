@@ -21,7 +21,7 @@ pub mod ingest;
 pub mod job;
 pub mod keys;
 mod lanes;
-mod leftovers;
+pub mod leftovers;
 pub mod master_keys;
 pub mod nodes;
 pub mod operator;

@@ -15,7 +15,7 @@ use crate::domain::id::NodeId;
 use crate::domain::key_ring::CLOCK_OFFSET_NOTED;
 use crate::domain::time::Timestamp;
 use crate::store::nodes::{self, Beat, Node};
-use crate::store::{StoreError, queue, service_time, signing_keys};
+use crate::store::{StoreError, queue, service_time, signing_keys, tenants};
 
 /// How often a node raises its count and looks at the others'.
 const EVERY: Duration = Duration::from_secs(1);
@@ -123,9 +123,10 @@ impl Engine {
             nodes::beat(tx.conn(), &self.beat(*name, started_at)).await?;
         }
         let all = nodes::list(tx.conn()).await?;
+        let asked_at = self.clock.now();
         let said_at = nodes::clock(tx.conn()).await?;
+        said_at.and_then(|said_at| self.clock.offset(asked_at, said_at)).inspect(|offset| self.compare_clocks(*offset));
         tx.commit().await?;
-        said_at.and_then(|said_at| self.clock.offset(said_at)).inspect(|offset| self.compare_clocks(*offset));
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| !given_up.contains(name));
         for dead in watch.look(&all) {
             self.take_over(dead).await?;
@@ -146,6 +147,7 @@ impl Engine {
     async fn take_over(&self, dead: Node) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
         if nodes::remove(tx.conn(), dead).await? {
+            tenants::hold_versions(tx.conn()).await?;
             let service_time = service_time::get(tx.conn()).await?;
             service_time::note_node_lost(tx.conn(), service_time).await?;
             let missed = signing_keys::miss(tx.conn(), dead.jwks_version, service_time).await?;

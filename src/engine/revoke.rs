@@ -1,6 +1,7 @@
 //! Taking a key back at once, for good, and letting receivers know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -22,6 +23,10 @@ const KEY_REVOKED: &str = "signet.key.revoked";
 /// Why a key is revoked that was revoked before.
 const REVOKED_BEFORE: &str = "it was revoked before, and a restored database had brought it back";
 
+/// How long a revocation waits for a key that nobody can know.
+const UNKNOWN_WITHIN: Duration = Duration::from_secs(3);
+/// How long receivers are told of it after that, where other nodes have to load that key first.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// How many keys may be announced before a revocation announces no other.
 const PENDING_MAX: usize = 2;
 
@@ -43,6 +48,8 @@ impl From<StoreError> for RevokeError {
 /// What a revocation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
+    /// The key that signs from then on.
+    pub active: Option<Kid>,
     /// The key that signs in its stead, if it signed.
     pub successor: Option<Kid>,
     /// How many webhooks are told of it.
@@ -73,7 +80,7 @@ impl Engine {
         let mut tx = self.store.write().await?;
         let (tenant, ring) = held(tx.conn(), tenant_id).await?.ok_or(CannotRevoke::Unknown)?;
         let successor = ring.revoke(kid)?;
-        let situation = self.situation_on(tx.conn()).await?;
+        let situation = self.moment(tx.conn()).await?;
         // First what no backup can undo. When the rest fails, the key is revoked by it before long.
         self.remember_revocation(tenant_id, kid);
         signing_keys::revoke(tx.conn(), tenant_id, kid, reason, &situation).await?;
@@ -99,7 +106,7 @@ impl Engine {
         let told = self.tell_all(tx.conn(), tenant_id, payload.to_string().into(), &situation).await?;
         tx.commit().await?;
         tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, webhooks.count = told, "a key was revoked");
-        Ok(Revoked { successor, told })
+        Ok(Revoked { active: ring.active().map(|active| active.kid.clone()), successor, told })
     }
 
     /// A key that nobody can know. A revocation is not held up when none can be made: its event is signed by the key that
@@ -111,7 +118,9 @@ impl Engine {
             return Vec::new();
         }
         let algorithm = keys.tenant.algorithm;
-        match self.make_for(&Step::Publish { algorithm }, tenant_id, algorithm).await {
+        let publish = Step::Publish { algorithm };
+        let making = tokio::time::timeout(UNKNOWN_WITHIN, self.make_for(&publish, tenant_id, algorithm)).await;
+        match making.unwrap_or(Err(SigningError::Busy)) {
             Ok(made) => made,
             Err(error) => {
                 tracing::error!(tenant.id = %tenant_id, error = &error as &dyn std::error::Error, "no key could be made that receivers do not know");
@@ -139,7 +148,8 @@ impl Engine {
         situation: &Situation,
     ) -> Result<u64, StoreError> {
         let id = EventId::from_bytes(self.clock.id());
-        let told = queue::insert_for_all(conn, tenant_id, id, situation.now).await?;
+        let wait = if self.store.is_shared() { TOLD_AFTER } else { Duration::ZERO };
+        let told = queue::insert_for_all(conn, tenant_id, id, self.clock.now().plus(wait)).await?;
         let event = Event {
             id,
             tenant_id,
@@ -172,7 +182,9 @@ impl Engine {
 
     /// Revokes what a restored database brought back.
     pub(super) async fn revoke_again(&self, tenant_id: TenantId) -> Result<(), KeysError> {
-        let resurrected = self.keys_of(tenant_id).map(|keys| keys.resurrected.clone()).unwrap_or_default();
+        let Some(keys) = self.keys_of(tenant_id) else { return Ok(()) };
+        let published = keys.ring.published().into_iter().map(|key| key.kid.clone());
+        let resurrected: Vec<Kid> = published.filter(|kid| self.revocations.holds(kid)).collect();
         for kid in &resurrected {
             match self.revoke(Actor::Signet, tenant_id, kid, REVOKED_BEFORE).await {
                 // Somebody else was first.

@@ -23,6 +23,9 @@ use crate::store::{Conn, StoreError, nodes, service_time, signing_keys, tenants}
 /// How often the rings are looked at. It also bounds how late a change on another node is noticed.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long a device may take to make a key.
+const MADE_WITHIN: Duration = Duration::from_secs(30);
+
 /// A rotation that was asked for did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
@@ -75,7 +78,9 @@ impl Engine {
         self.refresh_keys().await?;
         self.measure().await?;
         self.look_at_master_keys().await?;
-        self.destroy_leftovers().await;
+        if let Err(error) = self.revocations.reread() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the file of revoked keys cannot be read");
+        }
         let situation = self.situation().await?;
         for keys in self.all_tenants() {
             // One ring that is stuck must not hold up the others.
@@ -92,11 +97,19 @@ impl Engine {
         self.situation_on(reader.conn()).await
     }
 
+    /// The same for a change that is made now.
+    pub(super) async fn moment(&self, conn: &mut Conn) -> Result<Situation, StoreError> {
+        let service_time = service_time::mark(conn).await?;
+        Ok(Situation { service_time, ..self.situation_on(conn).await? })
+    }
+
     pub(super) async fn situation_on(&self, conn: &mut Conn) -> Result<Situation, StoreError> {
         let service_time = service_time::get(conn).await?;
+        // Of several nodes, one may have a clock that is wrong; they go by the database's.
+        let now = self.clock.shared(nodes::clock(conn).await?);
         // A server that is alone serves what it has written.
         let served = if self.store.is_shared() { nodes::served_version(conn).await? } else { None };
-        Ok(Situation { now: self.clock.now(), service_time, served_version: served.unwrap_or(i64::MAX) })
+        Ok(Situation { now, service_time, served_version: served.unwrap_or(i64::MAX) })
     }
 
     /// Takes every step of one tenant's ring that is due.
@@ -108,7 +121,7 @@ impl Engine {
             let made = self.make_for(&step, tenant_id, keys.tenant.algorithm).await?;
             let mut tx = self.store.write().await?;
             let Some((tenant, ring)) = held(tx.conn(), tenant_id).await? else { return Ok(()) };
-            situation = self.situation_on(tx.conn()).await?;
+            situation = self.moment(tx.conn()).await?;
             if ring.next_step(&self.policy_of(&tenant), &situation).as_ref() == Some(&step) {
                 let made = self.seal_again(tx.conn(), tenant_id, made).await?;
                 let actions = carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
@@ -118,7 +131,13 @@ impl Engine {
             } else {
                 drop(tx);
             }
+            // What was measured before the change is not counted on; from here it is.
+            self.measure().await?;
             self.refresh_keys().await?;
+            // Memory that does not follow the database would want the same step for ever.
+            if self.keys_of(tenant_id).is_some_and(|after| Arc::ptr_eq(&after, &keys)) {
+                return Err(KeysError::Stuck);
+            }
         }
     }
 
@@ -133,9 +152,11 @@ impl Engine {
             Haste::WhenSafe => ring.rotate_now(&policy, &situation)?,
             Haste::Forced => ring.force_rotation()?,
         };
+        let overrules = haste == Haste::Forced && ring.rotate_now(&policy, &situation).is_err();
+        let situation = self.moment(tx.conn()).await?;
         let mut actions = carry_out(tx.conn(), (&tenant, &ring), &step, Vec::new(), &situation).await?;
         let Step::Promote { kid, .. } = step else { return Err(CannotRotate::NoStandby.into()) };
-        if haste == Haste::Forced && ring.rotate_now(&policy, &situation).is_err() {
+        if overrules {
             actions.push(Action::WaitOverruled { kid: kid.clone() });
         }
         audit::record(tx.conn(), tenant_id, (actor, situation.now), &actions).await?;
@@ -149,6 +170,7 @@ impl Engine {
     /// the change stands, and the job goes on with it.
     pub(super) async fn follow_up(&self, tenant_id: TenantId) {
         let followed = async {
+            self.measure().await?;
             self.refresh_keys().await?;
             let situation = self.situation().await?;
             self.step_ring(tenant_id, situation).await
@@ -175,7 +197,8 @@ impl Engine {
         for _ in 0..count {
             // An RSA key takes a few hundred milliseconds, and a device as long as it takes.
             let providers = self.providers.clone();
-            let key = tokio::task::spawn_blocking(move || providers.make(tenant_id, algorithm)).await;
+            let making = tokio::task::spawn_blocking(move || providers.make(tenant_id, algorithm));
+            let key = tokio::time::timeout(MADE_WITHIN, making).await.map_err(|_| SigningError::Busy)?;
             let key = key.map_err(|_| SigningError::Generation(algorithm.as_str()))??;
             made.push(Made { public_jwk: key.public.as_str().to_owned(), sealed: key.sealed });
         }

@@ -163,7 +163,7 @@ impl Engine {
         let made = self.seal_again(tx.conn(), tenant.id, made).await?;
         tenants::insert(tx.conn(), &tenant).await?;
         let ring = KeyRing::new(Vec::new(), tenant.algorithm, None);
-        let situation = self.situation_on(tx.conn()).await?;
+        let situation = self.moment(tx.conn()).await?;
         let actions = carry_out(tx.conn(), (&tenant, &ring), &Step::Open, made, &situation).await?;
         audit::record(tx.conn(), tenant.id, (actor, situation.now), &actions).await?;
         tx.commit().await?;

@@ -72,6 +72,8 @@ impl From<KeysError> for WebhookError {
         match error {
             KeysError::Store(error) => Self::Store(error),
             KeysError::Signing(error) => Self::Signing(error),
+            // No ring takes a step here.
+            KeysError::Stuck => Self::Signing(SigningError::Unopenable),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Result, StoreError};
@@ -18,17 +19,29 @@ use crate::domain::time::Timestamp;
 pub struct Revocations {
     path: PathBuf,
     kids: Mutex<BTreeSet<Kid>>,
+    /// How long the file was when it was read: it only ever grows.
+    length: AtomicU64,
 }
 
 impl Revocations {
     /// Reads the file. One that is missing is made with the first revocation.
     pub fn open(path: &Path) -> Result<Self> {
         let kids = read(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), kids: Mutex::new(kids) })
+        Ok(Self { path: path.to_owned(), kids: Mutex::new(kids), length: AtomicU64::new(0) })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Learns what other processes on this machine have noted.
+    pub fn reread(&self) -> io::Result<()> {
+        let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        if self.length.swap(length, Ordering::Relaxed) != length {
+            let kids = read(&self.path)?;
+            self.kids().extend(kids);
+        }
+        Ok(())
     }
 
     pub fn holds(&self, kid: &Kid) -> bool {
@@ -50,7 +63,8 @@ impl Revocations {
         std::fs::create_dir_all(folder)?;
         let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
         // One write: several processes may add lines at the same time.
-        file.write_all(format!("{kid} {at} {tenant_id}\n").as_bytes())?;
+        // Begun on a line of its own, even where a full disk tore the one before.
+        file.write_all(format!("\n{kid} {at} {tenant_id}\n").as_bytes())?;
         file.sync_all()?;
         OpenOptions::new().read(true).open(folder)?.sync_all()?;
         kids.insert(kid.clone());
@@ -88,6 +102,6 @@ mod tests {
         beside.note(&kid, tenant_id, Timestamp::from_micros(2)).unwrap();
 
         assert!(Revocations::open(&path).unwrap().holds(&kid));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("-kid 1970-01-01T00:00:00Z {tenant_id}\n"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("\n-kid 1970-01-01T00:00:00Z {tenant_id}\n"));
     }
 }

@@ -1,11 +1,21 @@
 //! Time that the nodes have measured together, and when one of them was last lost.
 
+use std::time::Duration;
+
 use super::query::query;
 use super::{Conn, Result, StoreError, settings};
 use crate::domain::key_ring::ServiceTime;
 
 pub async fn get(conn: &mut Conn) -> Result<ServiceTime> {
     Ok(read(conn, settings::SERVICE_TIME).await?.unwrap_or_default())
+}
+
+/// The count for a change of keys, which begins a new one: what any node measured before is not counted on from here, so
+/// nothing that passed before the change can be taken for time after it.
+pub async fn mark(conn: &mut Conn) -> Result<ServiceTime> {
+    let count = get(conn).await?;
+    let marked = count.plus(Duration::from_micros(1));
+    if advance(conn, count, marked).await? { Ok(marked) } else { get(conn).await }
 }
 
 /// Counts it on, unless somebody else has since it was read. Whoever loses has measured the same span as the winner.

@@ -96,7 +96,13 @@ pub async fn touch_keys(conn: &mut Conn, id: TenantId) -> Result<i64> {
     query(
         "insert into settings (name, value)
          values ($1, '1')
-         on conflict (name) do update set value = cast(cast(settings.value as bigint) + 1 as text)",
+         on conflict (name) do update set value = cast(1 + (
+             select case
+                 when cast(settings.value as bigint) > coalesce(max(keys_version), 0) then cast(settings.value as bigint)
+                 else max(keys_version)
+             end
+             from tenants
+         ) as text)",
     )
     .bind(settings::KEYS_VERSION)
     .execute(conn)
@@ -114,22 +120,37 @@ pub async fn touch_keys(conn: &mut Conn, id: TenantId) -> Result<i64> {
     rows.first().map_or(Ok(0), |row| Record::new("tenants", row).int("keys_version"))
 }
 
+/// Keeps the count of versions for this transaction alone, as whoever changes keys does: what is changed beside it is seen
+/// by all who publish a key after it.
+pub async fn hold_versions(conn: &mut Conn) -> Result<()> {
+    query("update settings set value = value where name = $1").bind(settings::KEYS_VERSION).execute(conn).await?;
+    Ok(())
+}
+
 /// Keeps a tenant's row for this transaction alone, so that what is decided about its keys is decided by one at a time;
 /// answers the tenant. On SQLite every transaction that writes is alone already.
 pub async fn hold(conn: &mut Conn, id: TenantId) -> Result<Option<Tenant>> {
-    let text = if conn.is_sqlite() { tenants!("where id = $1") } else { tenants!("where id = $1 for update") };
+    let text = if conn.is_sqlite() { tenants!("where id = $1") } else { tenants!("where id = $1 for no key update") };
     let row = query(text).bind(id.as_bytes()).fetch_optional(conn).await?;
     row.as_ref().map(tenant).transpose()
 }
 
-/// Tenants whose keys changed after `version`, with their versions, oldest change first.
-pub async fn changed_since(conn: &mut Conn, version: i64, limit: u32) -> Result<Vec<(i64, Tenant)>> {
+/// The version of the tenant whose keys changed last.
+pub async fn newest_version(conn: &mut Conn) -> Result<i64> {
+    let row = query("select max(keys_version) as keys_version from tenants").fetch_optional(conn).await?;
+    let newest = row.as_ref().map_or(Ok(None), |row| Record::new("tenants", row).int_or_null("keys_version"))?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Tenants whose keys changed after `version`, with their versions, oldest change first. A damaged record spoils nothing
+/// but itself.
+pub async fn changed_since(conn: &mut Conn, version: i64, limit: u32) -> Result<Vec<(i64, Result<Tenant>)>> {
     let rows = query(tenants!("where keys_version > $1 order by keys_version limit $2"))
         .bind(version)
         .bind(i64::from(limit))
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok((Record::new("tenants", row).int("keys_version")?, tenant(row)?))).collect()
+    rows.iter().map(|row| Ok((Record::new("tenants", row).int("keys_version")?, tenant(row)))).collect()
 }
 
 fn tenant(row: &Row) -> Result<Tenant> {
@@ -163,6 +184,6 @@ fn key_policy(record: &Record<'_>) -> Result<Option<KeyPolicy>> {
         publish_ahead: span("key_publish_ahead_seconds")?,
         grace: span("key_grace_seconds")?,
     };
-    let policy = KeyPolicy::new(record.word("key_profile", Profile::parse)?, margins);
-    policy.map(Some).map_err(|_| record.corrupt("key_period_seconds", "margins that no policy allows"))
+    // Margins that were possible once need not be any more: then the installation's are safe.
+    Ok(KeyPolicy::new(record.word("key_profile", Profile::parse)?, margins).ok())
 }

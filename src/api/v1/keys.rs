@@ -126,8 +126,7 @@ pub(super) async fn revoke(
     }
     let actor = Actor::of(&access.caller);
     let revoked = engine.revoke_key(actor, access.tenant_id, &Kid::from_text(kid.as_str()), &reason).await?;
-    let keys = engine.keys_of(access.tenant_id).ok_or_else(Problem::unavailable)?;
-    let active_kid = keys.ring.active().map(|key| key.kid.to_string());
+    let active_kid = revoked.active.map(|kid| kid.to_string());
     Ok(axum::Json(Revoked { kid, active_kid, webhooks_told: revoked.told }).into_response())
 }
 

@@ -200,7 +200,9 @@ impl KeyRing {
 
     /// The announced key that the fewest can know.
     pub fn youngest(&self) -> Option<&Key> {
-        let pending = self.keys.iter().filter(|key| key.state == KeyState::Pending);
+        // Not of an algorithm that receivers need not take yet.
+        let ours = |key: &&Key| key.state == KeyState::Pending && key.algorithm == self.algorithm;
+        let pending = self.keys.iter().filter(ours);
         pending.max_by(|a, b| (a.publication, &a.kid).cmp(&(b.publication, &b.kid)))
     }
 

@@ -11,16 +11,20 @@ use crate::domain::token::Algorithm;
 #[derive(Debug, Clone, Copy)]
 struct Due {
     at: Timestamp,
+    /// Or this, if it comes first: a calendar that was wrong once does not stop rotation.
+    or_at: Option<ServiceTime>,
     service_time: ServiceTime,
     /// What every node must serve.
     version: i64,
 }
 
 impl Due {
-    const AT_ONCE: Self = Self { at: Timestamp::from_micros(0), service_time: ServiceTime::ZERO, version: i64::MIN };
+    const AT_ONCE: Self =
+        Self { at: Timestamp::from_micros(0), or_at: None, service_time: ServiceTime::ZERO, version: i64::MIN };
 
     fn has_come(&self, situation: &Situation) -> bool {
-        self.at <= situation.now && self.is_safe(situation) && self.version <= situation.served_version
+        let is_time = self.at <= situation.now || self.or_at.is_some_and(|at| at <= situation.service_time);
+        is_time && self.is_safe(situation) && self.version <= situation.served_version
     }
 
     fn is_safe(&self, situation: &Situation) -> bool {
@@ -30,7 +34,9 @@ impl Due {
     /// When it will have come if nothing stands still. Nodes load keys within seconds, which no date shows.
     fn expected_at(&self, situation: &Situation) -> Timestamp {
         let wait = self.service_time.since(situation.service_time);
-        if wait.is_zero() { self.at } else { self.at.max(situation.now.plus(wait)) }
+        let or_at = self.or_at.map(|at| situation.now.plus(at.since(situation.service_time)));
+        let at = or_at.map_or(self.at, |or_at| self.at.min(or_at));
+        if wait.is_zero() { at } else { at.max(situation.now.plus(wait)) }
     }
 }
 
@@ -69,7 +75,8 @@ impl KeyRing {
         upcoming.push(match (self.standby(), active.state) {
             (Some(standby), KeyState::Active { activated_at }) => {
                 let at = activated_at.plus(policy.margins().period);
-                (Due { at, ..self.safe(standby, policy) }, promote(standby))
+                let or_at = Some(active.since.plus(policy.margins().period));
+                (Due { at, or_at, ..self.safe(standby, policy) }, promote(standby))
             }
             _ => publish(self.algorithm),
         });

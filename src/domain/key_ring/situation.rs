@@ -42,7 +42,7 @@ impl fmt::Display for ServiceTime {
 /// What is known when a step is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Situation {
-    /// What the calendar says. Only how long a key signs goes by it, which hurts nobody when it is wrong.
+    /// What the calendar says. How long a key signs goes by it, which hurts nobody when it is wrong, and so do cut-overs.
     pub now: Timestamp,
     pub service_time: ServiceTime,
     /// Every node that lives serves this version of the keys, or a later one.

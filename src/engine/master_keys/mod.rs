@@ -64,6 +64,8 @@ impl From<KeysError> for MasterKeysError {
         match error {
             KeysError::Store(error) => Self::Store(error),
             KeysError::Signing(error) => Self::Signing(error),
+            // No ring takes a step here.
+            KeysError::Stuck => Self::Signing(SigningError::Unopenable),
         }
     }
 }

@@ -70,3 +70,50 @@ async fn a_server_goes_on_with_the_keys_it_knew_when_those_in_its_database_were_
     let expected = Expected { issuer: None, audience: None, now: service.now() };
     verify(&received[0].token(), set.as_bytes(), &expected).unwrap();
 }
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_its_tenant_cannot_be_loaded_signs_nothing_any_more() {
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await;
+    let [tenant, other] = swapped(&service, "pending", &["private_half"]).await;
+    let engine = service.server().engine();
+    engine.refresh_keys().await.unwrap();
+    let kid = |set: &str| {
+        let set: serde_json::Value = serde_json::from_str(set).unwrap();
+        set["keys"][0]["kid"].as_str().unwrap().to_owned()
+    };
+    let active = kid(&set_of(&service, &tenant).await.1);
+
+    let revoke = service.request(Method::POST, &format!("/v1/admin/keys/{active}/revoke"));
+    let revoked = send(with_json(revoke.header("x-tenant-id", &tenant), "{}")).await;
+
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+    let (_, set) = set_of(&service, &tenant).await;
+    assert!(!set.contains(&active), "{set}");
+    assert_eq!(set_of(&service, &other).await.0, 200);
+    service.event("user.created").await;
+    engine.step_all_rings().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_whose_record_is_damaged_stops_nobody_else() {
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await;
+    let receiver = Receiver::start().await;
+    service.webhook(&receiver, &["*"]).await;
+    service.tenant("acme").await;
+    service
+        .tamper(
+            "update tenants set token_ttl_seconds = 61, key_profile = 'standard', key_period_seconds = 1,
+                 key_publish_ahead_seconds = 1, key_grace_seconds = -1, keys_version = keys_version + 1000
+                 where is_default = 0",
+        )
+        .await;
+
+    service.after(std::time::Duration::from_mins(2));
+    service.server().engine().step_all_rings().await.unwrap();
+    service.event("user.created").await;
+
+    receiver.received_when(1).await;
+    assert!(service.server().engine().may_sign());
+    let newcomer = service.beside().await;
+    assert!(newcomer.server().engine().may_sign(), "a node that starts is not stopped either");
+}

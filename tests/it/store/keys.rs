@@ -179,10 +179,12 @@ async fn tenants_whose_keys_changed_are_listed_in_the_order_of_their_changes() {
     }
 
     let changed = tenants::changed_since(database.conn(), 0, 2).await.unwrap();
-    let (known, _) = changed[1];
+    let known = changed[1].0;
     let rest = tenants::changed_since(database.conn(), known, 2).await.unwrap();
-    let (newest, _) = rest[0];
-    let names = |changed: &[(i64, Tenant)]| changed.iter().map(|(_, tenant)| tenant.id).collect::<Vec<_>>();
+    let newest = rest[0].0;
+    let names = |changed: &[(i64, signet::store::Result<Tenant>)]| {
+        changed.iter().map(|(_, tenant)| tenant.as_ref().unwrap().id).collect::<Vec<_>>()
+    };
     assert_eq!(names(&changed), [2, 3].map(tenant_id));
     assert_eq!(names(&rest), [tenant_id(1)]);
     assert!(tenants::changed_since(database.conn(), newest, 2).await.unwrap().is_empty());
