@@ -22,9 +22,6 @@ use crate::domain::id::TenantId;
 use crate::domain::key_ring::Profile;
 use crate::engine::keys::TenantKeys;
 
-/// How long a cache may serve the set while we do not answer at all.
-const STALE_IF_ERROR_SECONDS: u32 = 3_600;
-
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/.well-known/jwks.json", get(default_jwks).options(preflight))
@@ -118,15 +115,11 @@ fn publicly(body: Bytes, media_type: &'static str) -> Response {
 
 /// Browsers may read it from anywhere, caches may keep it.
 fn open_to_all(headers: &mut HeaderMap, profile: Profile) {
-    let (max_age, revalidate) = (profile.jwks_max_age(), profile.jwks_stale_while_revalidate());
-    let stale_if_error = match profile {
-        Profile::Standard => STALE_IF_ERROR_SECONDS,
-        Profile::Development => 0,
-    };
     let cache = format!(
-        "public, max-age={}, stale-while-revalidate={}, stale-if-error={stale_if_error}",
-        max_age.as_secs(),
-        revalidate.as_secs(),
+        "public, max-age={}, stale-while-revalidate={}, stale-if-error={}",
+        profile.jwks_max_age().as_secs(),
+        profile.jwks_stale_while_revalidate().as_secs(),
+        profile.jwks_stale_if_error().as_secs(),
     );
     if let Ok(cache) = HeaderValue::from_str(&cache) {
         headers.insert(CACHE_CONTROL, cache);

@@ -12,6 +12,11 @@ const DAY: Duration = Duration::from_hours(24);
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 /// How long a signed delivery may be under way.
 const DELIVERY_BUDGET: Duration = Duration::from_secs(30);
+/// The longest that receivers are known to keep a JWKS.
+const RECEIVER_CACHE: Duration = DAY;
+/// By how much publishing everywhere may take longer than it seems: nodes load keys within seconds, and clocks that
+/// measure spans are a little wrong.
+const PUBLISHING_SLACK: Duration = Duration::from_mins(5);
 
 /// What margins are measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,26 @@ impl Profile {
         }
     }
 
+    /// How much longer a cache may serve it while nobody answers (`stale-if-error`).
+    pub const fn jwks_stale_if_error(self) -> Duration {
+        match self {
+            Self::Standard => HOUR,
+            Self::Development => Duration::ZERO,
+        }
+    }
+
+    /// How long a set may be in use that no node serves any more: by a receiver that got it from an HTTP cache which got
+    /// no other.
+    const fn jwks_forgotten_after(self) -> Duration {
+        match self {
+            Self::Standard => {
+                let cached = self.jwks_max_age().saturating_add(self.jwks_stale_if_error());
+                RECEIVER_CACHE.saturating_add(cached).saturating_add(PUBLISHING_SLACK)
+            }
+            Self::Development => Duration::ZERO,
+        }
+    }
+
     /// How long a node that is cut off from the database goes on serving the JWKS it has. A key that it does not list
     /// counts as published only after that.
     pub const fn jwks_outlives_database(self) -> Duration {
@@ -68,7 +93,7 @@ impl Profile {
         }
     }
 
-    /// The longest that receivers are known to keep a JWKS is 24 h.
+    /// What may be wished for. A key that is published for less than caches may lack it waits for those all the same.
     pub const fn publish_ahead_min(self) -> Duration {
         match self {
             Self::Standard => HOUR.saturating_mul(25),
@@ -220,6 +245,11 @@ impl KeyPolicy {
     pub fn margins(&self) -> Margins {
         self.margins
     }
+
+    /// How long a key is published before it signs: as long as is wished, and until no cache can lack it.
+    pub fn waits_for(&self) -> Duration {
+        self.margins.publish_ahead.max(self.profile.jwks_forgotten_after())
+    }
 }
 
 #[cfg(test)]
@@ -257,6 +287,17 @@ mod tests {
         assert!(matches!(faults[0], ImpossibleMargin::PublishAheadBeyondPeriod { .. }));
         assert!(faults[0].to_string().ends_with("and does by 24 h"), "{}", faults[0]);
         assert!(matches!(faults[1], ImpossibleMargin::GraceTooLong { .. }));
+    }
+
+    #[test]
+    fn a_key_waits_for_receivers_whose_http_cache_got_no_answer() {
+        let shortest = Margins { publish_ahead: 25 * HOUR, ..Margins::STANDARD };
+
+        let policy = KeyPolicy::new(Profile::Standard, shortest).unwrap();
+
+        let cached = Profile::Standard.jwks_max_age() + Profile::Standard.jwks_stale_if_error();
+        assert!(policy.waits_for() > DAY + cached);
+        assert_eq!(KeyPolicy::standard().waits_for(), Margins::STANDARD.publish_ahead);
     }
 
     #[test]

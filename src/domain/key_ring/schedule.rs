@@ -49,7 +49,7 @@ impl KeyRing {
             ServiceTime::ZERO
         } else {
             let served_without = key.missed_at.map(|at| at.plus(policy.profile().jwks_outlives_database()));
-            served_without.unwrap_or(key.since).max(key.since).plus(policy.margins().publish_ahead)
+            served_without.unwrap_or(key.since).max(key.since).plus(policy.waits_for())
         };
         Due { service_time, version: key.version, ..Due::AT_ONCE }
     }
@@ -123,7 +123,7 @@ impl KeyRing {
         // Its first key is published within moments, unless one is already.
         let earliest = match self.pending_of(algorithm) {
             Some(key) => self.safe(key, policy).expected_at(situation).max(situation.now),
-            None => situation.now.plus(policy.margins().publish_ahead),
+            None => situation.now.plus(policy.waits_for()),
         };
         let at = at.unwrap_or(earliest);
         if at < earliest {
