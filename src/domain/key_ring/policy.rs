@@ -113,6 +113,15 @@ impl Profile {
         }
     }
 
+    /// How many retired keys stay published for all of their grace. When rotations on request leave more, the oldest ones
+    /// leave after the shortest grace that is safe, so that a JWKS stays as small as receivers take it.
+    pub(super) const fn retired_max(self) -> usize {
+        match self {
+            Self::Standard => 3,
+            Self::Development => 30,
+        }
+    }
+
     /// For how many periods a retired key may stay published: it bounds how many keys a JWKS lists.
     const fn periods_of_grace_max(self) -> u32 {
         match self {

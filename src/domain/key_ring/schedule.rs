@@ -1,5 +1,7 @@
 //! When the steps of a ring may be taken, and which comes next.
 
+use std::cmp::Reverse;
+
 use super::{
     CUT_OVER_WITHIN, CannotCutOver, CannotRotate, CutOver, Key, KeyPolicy, KeyRing, KeyState, Kid, ServiceTime,
     Situation, Step,
@@ -81,8 +83,21 @@ impl KeyRing {
             _ => publish(self.algorithm),
         });
         upcoming.extend(self.purposeless().map(|key| (Due::AT_ONCE, Step::Withdraw { kid: key.kid.clone() })));
-        upcoming.extend(self.keys().iter().filter_map(|key| archival(key, policy)));
+        upcoming.extend(self.archivals(policy));
         upcoming
+    }
+
+    /// When retired keys may leave.
+    fn archivals(&self, policy: &KeyPolicy) -> impl Iterator<Item = (Due, Step)> {
+        let mut retired: Vec<&Key> =
+            self.keys().iter().filter(|key| matches!(key.state, KeyState::Retiring { .. })).collect();
+        retired.sort_by_key(|key| Reverse((key.since, key.publication)));
+        let (grace, least) = (policy.margins().grace, policy.profile().grace_min());
+        let kept = policy.profile().retired_max();
+        retired.into_iter().enumerate().map(move |(newer, key)| {
+            let service_time = key.since.plus(if newer < kept { grace } else { least });
+            (Due { service_time, ..Due::AT_ONCE }, Step::Archive { kid: key.kid.clone() })
+        })
     }
 
     /// What is to be done now, if anything.
@@ -182,11 +197,4 @@ impl KeyRing {
             Step::Promote { .. } | Step::Withdraw { .. } | Step::Archive { .. } => Vec::new(),
         }
     }
-}
-
-/// When a retired key may leave.
-fn archival(key: &Key, policy: &KeyPolicy) -> Option<(Due, Step)> {
-    let KeyState::Retiring { .. } = key.state else { return None };
-    let service_time = key.since.plus(policy.margins().grace);
-    Some((Due { service_time, ..Due::AT_ONCE }, Step::Archive { kid: key.kid.clone() }))
 }

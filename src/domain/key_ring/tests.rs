@@ -133,6 +133,24 @@ fn a_retired_key_stays_published_for_its_grace() {
 }
 
 #[test]
+fn rotations_on_request_leave_no_more_retired_keys_than_receivers_take() {
+    let margins = Margins { period: 365 * DAY, publish_ahead: 25 * HOUR, grace: 730 * DAY };
+    let policy = KeyPolicy::new(Profile::Standard, margins).unwrap();
+    let (mut ring, mut now) = (opened(), START);
+
+    for day in 0..60 {
+        let rotation = ring.rotate_now(&policy, &at(now)).unwrap();
+        ring = ring.after(&rotation, &at(now), &[]);
+        while let Some(step) = ring.next_step(&policy, &at(now)) {
+            let created = ring.made_up_keys(&step, &at(now), day);
+            ring = ring.after(&step, &at(now), &created);
+        }
+        assert!(ring.published().len() <= 6, "{} keys are published on day {day}", ring.published().len());
+        now = now.plus(26 * HOUR);
+    }
+}
+
+#[test]
 fn the_jwks_lists_the_active_key_first_and_the_oldest_last() {
     let ring = rotated(&rotated(&opened(), START.plus(HOUR), "third"), START.plus(2 * HOUR), "fourth");
 
