@@ -8,34 +8,36 @@ use crate::domain::time::Timestamp;
 /// Time that the nodes of an installation have measured by clocks that cannot be set, counted up in the database since it
 /// was made. It may lag behind what has really passed, as when every node was down, and never runs ahead of it. Margins
 /// are counted in it, so no wrong clock shortens one.
+///
+/// It is counted in whole microseconds, as databases keep it, so that what was written equals what is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct ServiceTime(Duration);
+pub struct ServiceTime(u64);
 
 impl ServiceTime {
-    pub const ZERO: Self = Self(Duration::ZERO);
+    pub const ZERO: Self = Self(0);
 
     pub const fn from_micros(micros: u64) -> Self {
-        Self(Duration::from_micros(micros))
+        Self(micros)
     }
 
-    pub fn as_micros(self) -> u64 {
-        u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)
+    pub const fn as_micros(self) -> u64 {
+        self.0
     }
 
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span))
+        Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// How much of it has passed since `earlier`.
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl fmt::Display for ServiceTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} s", self.0.as_secs())
+        write!(f, "{} s", self.0 / 1_000_000)
     }
 }
 
@@ -90,6 +92,13 @@ impl SigningLease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_equals_what_is_read_again_of_it() {
+        let counted = ServiceTime::ZERO.plus(Duration::from_nanos(30_000_000_999));
+
+        assert_eq!(ServiceTime::from_micros(counted.as_micros()), counted);
+    }
 
     #[test]
     fn a_node_signs_for_a_minute_after_it_last_heard_from_the_database() {
