@@ -4,7 +4,7 @@
 //! and stays when the database is away.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::Engine;
@@ -70,7 +70,7 @@ pub struct KeyBook {
     pages: RwLock<Pages>,
     /// Held while loading, so that two loads do not write over each other out of order.
     version: Mutex<i64>,
-    lease: Mutex<SigningLease>,
+    lease: RwLock<SigningLease>,
     /// Held by whoever asks the database for leave to sign.
     regaining: tokio::sync::Mutex<()>,
 }
@@ -149,11 +149,11 @@ impl Engine {
 
     /// A tenant's published keys, unless this node was cut off from the others for so long that they may be gone.
     pub fn published(&self, keys: Option<Arc<TenantKeys>>) -> Option<Arc<TenantKeys>> {
-        let silence = self.lease().silent_for(self.clock.monotonic()).unwrap_or(Duration::MAX);
         // A server that is alone changes keys by itself or not at all.
         // An empty set would be cached.
         let keys = keys.filter(|keys| !keys.public.is_empty());
-        keys.filter(|keys| !self.store.is_shared() || silence <= keys.policy.profile().jwks_outlives_database())
+        let silence = || self.lease().silent_for(self.clock.monotonic()).unwrap_or(Duration::MAX);
+        keys.filter(|keys| !self.store.is_shared() || silence() <= keys.policy.profile().jwks_outlives_database())
     }
 
     /// The version of the keys that this node serves.
@@ -161,8 +161,13 @@ impl Engine {
         *self.keys.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn lease(&self) -> MutexGuard<'_, SigningLease> {
-        self.keys.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Read with each signature and each key set that is asked for, so that nobody who reads it waits for another.
+    fn lease(&self) -> SigningLease {
+        *self.keys.lease.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn renew_lease(&self, change: impl FnOnce(&mut SigningLease)) {
+        change(&mut self.keys.lease.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The signer of a tenant, and what it signs for.
@@ -185,7 +190,7 @@ impl Engine {
             }
             let changed = tenants::changed_since(reader.conn(), known, TENANTS_PER_LOAD).await?;
             let Some((newest, _)) = changed.last() else {
-                self.lease().confirm(asked_at);
+                self.renew_lease(|lease| lease.confirm(asked_at));
                 return Ok(());
             };
             let newest = *newest;

@@ -139,7 +139,7 @@ impl Engine {
         if offset > CLOCK_OFFSET_NOTED {
             tracing::warn!(clock.offset_ms = offset.as_millis(), "this machine's clock and the database's differ");
         }
-        self.lease().compare(offset);
+        self.renew_lease(|lease| lease.compare(offset));
     }
 
     /// Makes due what a dead node had claimed. Of several nodes that notice, one does it. A node that is only cut off goes
