@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use super::head_timer::HeadTimer;
 
 /// Connections that are served at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -53,7 +55,7 @@ fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<Tc
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::new(HEAD_WITHIN))
         .header_read_timeout(HEAD_WITHIN)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }

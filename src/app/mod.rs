@@ -1,5 +1,6 @@
 //! How it is wired: opens every ring once, then serves or runs one command. Knows everyone, decides nothing.
 
+mod head_timer;
 mod listener;
 mod opening;
 mod server;
