@@ -170,7 +170,11 @@ async fn the_registered_media_type_is_for_those_who_prefer_it() {
     for (accept, content_type) in [
         ("application/jwk-set+json", "application/jwk-set+json"),
         ("application/jwk-set+json, */*;q=0.1", "application/jwk-set+json"),
+        ("application/json;q=0.9, Application/JWK-Set+JSON ; Q=1.0", "application/jwk-set+json"),
         ("application/json", "application/json"),
+        ("application/jwk-set+json;q=0.5, */*", "application/json"),
+        ("application/jwk-set+json;q=0", "application/json"),
+        ("application/jwk-set+json, application/*", "application/json"),
         ("application/json, application/jwk-set+json", "application/json"),
         ("*/*", "application/json"),
         ("text/html", "application/json"),

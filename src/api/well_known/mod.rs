@@ -1,13 +1,15 @@
 //! What receivers read to verify tokens: the JWK Set and the discovery document of each tenant. From memory, for
 //! everybody, as often as they like.
 
+mod media_type;
+
 use std::collections::HashSet;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -60,7 +62,7 @@ fn named(engine: &Api, tenant_id: &str) -> Result<std::sync::Arc<TenantKeys>, Pr
 
 fn jwks(keys: &TenantKeys, headers: &HeaderMap) -> Response {
     let jwks = &keys.jwks;
-    let media_type = if prefers_jwk_set(headers) { "application/jwk-set+json" } else { "application/json" };
+    let media_type = if media_type::prefers_jwk_set(headers) { "application/jwk-set+json" } else { "application/json" };
     let mut response = if has_current(headers, &jwks.etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -127,12 +129,6 @@ fn open_to_all(headers: &mut HeaderMap, profile: Profile) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-}
-
-/// Some receivers refuse `application/jwk-set+json`, so it is for those who ask for it and not for plain JSON too.
-fn prefers_jwk_set(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.contains("application/jwk-set+json") && !accept.contains("application/json")
 }
 
 /// Whether the caller already has these bytes (RFC 9110 13.1.2, weak comparison).
