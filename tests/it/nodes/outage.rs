@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::RETRY_IS_DUE;
+use super::{DAY, RETRY_IS_DUE};
 use crate::support::road::Road;
 use crate::support::{Answer, Receiver, Service, database, send, until, within};
 
@@ -71,6 +71,42 @@ async fn a_node_goes_on_when_its_database_stands_still_and_moves_again() {
 #[tokio::test]
 async fn a_node_goes_on_when_its_connections_are_lost_without_a_word() {
     check_survives(Road::block, Road::open_to_newcomers).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_serves_its_key_set_for_two_days_and_then_says_when_to_come_back() {
+    let road = Road::to(&database::fresh_postgres()).await;
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", road.url())]).await;
+    let tenant = service.tenant("other").await;
+    let paths = ["/.well-known/jwks.json".to_owned(), format!("/{tenant}/.well-known/jwks.json")];
+    let ask = async || {
+        let [default, other] = paths.each_ref().map(|path| send(service.anonymous(Method::GET, path)));
+        let (default, other) = tokio::join!(default, other);
+        [default, other]
+    };
+    let served = |answers: &[Answer; 2]| answers.each_ref().map(|answer| (answer.status, answer.text.clone()));
+    let before = served(&ask().await);
+    assert!(before.iter().all(|(status, _)| *status == 200));
+
+    road.cut();
+
+    for _ in 0..2 {
+        service.after(DAY);
+        assert_eq!(served(&ask().await), before);
+    }
+    service.after(Duration::from_secs(5));
+    for refused in ask().await {
+        assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{}", refused.text);
+        assert_eq!(refused.problem()["code"], "unavailable");
+        assert!(!refused.headers.contains_key("cache-control"));
+    }
+
+    road.open();
+    let again = async || {
+        service.after(Duration::from_secs(1));
+        Some(served(&ask().await)).filter(|answers| answers.iter().all(|(status, _)| *status == 200))
+    };
+    assert_eq!(within(ACCEPTED_AGAIN_WITHIN, again).await, Some(before));
 }
 
 #[tokio::test]
