@@ -29,6 +29,8 @@ use crate::domain::id::RequestId;
 use crate::engine::Engine;
 use problem::Problem;
 
+pub use well_known::KeySets;
+
 /// What every handler works with.
 pub type Api = Arc<Engine>;
 

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{listener, opening};
+use super::listener::{self, Doors};
+use super::opening;
 use crate::cli::banner::{self, Banner, Warning};
 use crate::config::Config;
 use crate::domain::access::{ApiKeySecret, Scope};
@@ -150,7 +151,7 @@ impl Jobs {
     fn start(engine: &Arc<Engine>, inboxes: Inboxes, listener: TcpListener) -> Result<Self> {
         let [end_requests, end_intake, end_work, end_sending, abandon, lost] =
             std::array::from_fn(|_| CancellationToken::new());
-        let router = api::router(engine.clone());
+        let doors = Doors { engine: engine.clone(), router: api::router(engine.clone()) };
         let work = vec![
             watched(&lost, &end_work, dispatch::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
@@ -166,7 +167,7 @@ impl Jobs {
             watched_thread(&lost, &end_sending, job)
         };
         Ok(Self {
-            requests: watched(&lost, &end_requests, listener::serve(listener, router, end_requests.clone())),
+            requests: watched(&lost, &end_requests, listener::serve(listener, doors, end_requests.clone())),
             intake: watched(&lost, &end_intake, ingest::run(engine.clone(), inboxes.ingest, end_intake.clone())),
             work,
             sending: inboxes.senders.into_iter().map(sender).collect::<Result<_>>()?,

