@@ -1,4 +1,4 @@
-"""A receiver per library, each with a webhook of its own, and a witness that keeps every token they are sent."""
+"""Receivers per library, of webhooks and of queues, and a witness that keeps every token that webhooks are sent."""
 
 import json
 import urllib.error
@@ -19,7 +19,8 @@ ANSWERS_WITHIN_S = 10
 class Client:
     library: Library
     url: str
-    webhook_id: str
+    # None where tokens come by other ways, as from a queue: Signet does not know of it then.
+    webhook_id: str | None
 
     def refusal_of(self, token):
         """Its own words against a token that somebody sends it; none when it believes the token."""
@@ -50,16 +51,25 @@ class Witness:
         return list(dict.fromkeys(header_of(token)["kid"] for token in self.tokens()))
 
 
-def start_clients(stage, signet, libraries, event_type, settings):
+def start_webhooks(stage, signet, libraries, event_type, settings):
     clients = []
     for library in libraries:
-        url = receiver_url()
-        pins = {"AUDIENCE": AUDIENCE, "ISSUER": signet.issuer, "JWKS_URL": signet.jwks_url}
-        command = library.command_at(urlsplit(url).port)
-        stage.start_listening(library.name.replace(" ", "-"), command, url, pins | settings)
+        url = start(stage, signet, library, "webhook", settings)
         webhook = signet.create_webhook(url, [event_type], audience=AUDIENCE)
         clients.append(Client(library, url, webhook["id"]))
     return clients
+
+
+def start_queues(stage, signet, libraries, settings):
+    return [Client(library, start(stage, signet, library, "queue", settings), None) for library in libraries]
+
+
+def start(stage, signet, library, kind, settings):
+    url = receiver_url()
+    name = f"{library.name.replace(' ', '-')}-{kind}"
+    pins = {"AUDIENCE": AUDIENCE, "ISSUER": signet.issuer, "JWKS_URL": signet.jwks_url}
+    stage.start_listening(name, library.command_at(urlsplit(url).port), url, pins | settings)
+    return url
 
 
 def start_witness(stage, signet, event_type, audience=AUDIENCE):

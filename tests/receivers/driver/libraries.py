@@ -23,10 +23,11 @@ class Library:
     command: list
     # By its documentation; by the application around it, where the library fetches nothing itself.
     keeps: str
-    # How long that lets it believe in a key that has left the JWKS, while it meets no kid that it lacks: as documented,
-    # and in this run.
-    trusts_for_s: float | None
-    trusts_here_for_s: float | None
+    # How long that lets it believe in a key that has left the JWKS, if it is left alone: as documented, and in this run.
+    left_alone_s: float | None
+    left_alone_here_s: float | None
+    # Whether it forgets the key when it fetches the set for a kid that it lacks.
+    forgets_when_told: bool = True
     # Succeeds where the machine has the library; none where a lock file brings it.
     probe: list | None = None
     build: list | None = None
@@ -51,41 +52,47 @@ class Library:
 def libraries(compression):
     """All of them, on a timeline that runs so many times faster."""
 
-    def dividing(name, command, keeps, trusts_for_s):
-        return Library(name, command, keeps, trusts_for_s, trusts_for_s / compression)
+    def for_a_time(name, command, keeps, left_alone_s, **ways):
+        return Library(name, command, keeps, left_alone_s, left_alone_s / compression, **ways)
 
-    def trusting_for_ever(name, command, keeps, **ways):
+    def for_ever(name, command, keeps, **ways):
         return Library(name, command, keeps, FOR_EVER, FOR_EVER, **ways)
 
     node, python = CLIENTS / "node", CLIENTS / "python"
     return [
-        dividing("jose", ["node", node / "jose.js"], "keeps the set for 10 min", 600),
-        dividing("jsonwebtoken with jwks-rsa", ["node", node / "jwks_rsa.js"], "keeps each key for 10 min", 600),
-        dividing("PyJWT", [sys.executable, python / "pyjwt.py"], "keeps the set for 5 min", 300),
-        dividing("joserfc", [sys.executable, python / "joserfc_jwt.py"], "is given a set that is kept for 5 min", 300),
+        for_a_time("jose", ["node", node / "jose.js"], "keeps the set for 10 min", 600),
+        for_a_time(
+            "jsonwebtoken with jwks-rsa",
+            ["node", node / "jwks_rsa.js"],
+            "keeps each key for 10 min",
+            600,
+            forgets_when_told=False,
+        ),
+        for_a_time("PyJWT", [sys.executable, python / "pyjwt.py"], "keeps the set for 5 min", 300),
+        for_a_time("joserfc", [sys.executable, python / "joserfc_jwt.py"], "is given a set that is kept for 5 min", 300),
         Library(
             "the crate jsonwebtoken",
             [TARGET / "debug" / "signet-client"],
             "is given a set that is kept for its max-age of 5 min",
-            trusts_for_s=300,
+            left_alone_s=300,
             # What the development profile sends.
-            trusts_here_for_s=1,
+            left_alone_here_s=1,
             build=[*CARGO, "--manifest-path", CLIENTS / "rust" / "Cargo.toml"],
         ),
-        trusting_for_ever(
+        for_ever(
             "go-oidc",
             [GO_BINARY],
             "keeps the set until a token does not verify",
             probe=[*GO, "list", "github.com/coreos/go-oidc"],
             build=[*GO, "build", "-o", GO_BINARY, CLIENTS / "go" / "main.go"],
         ),
-        trusting_for_ever(
+        for_ever(
             "phpseclib",
             ["php", "-q", "-S", "127.0.0.1:{port}", CLIENTS / "php" / "receiver.php"],
             "is given a set that is kept until it lacks a kid",
             probe=["php", "-r", "require 'phpseclib3/autoload.php';"],
         ),
-        trusting_for_ever(
+        for_ever(
             "ruby-jwt",
             ["ruby", CLIENTS / "ruby" / "receiver.rb"],
             "keeps the set until it lacks a kid",

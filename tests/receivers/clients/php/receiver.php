@@ -12,7 +12,7 @@ use phpseclib3\Math\BigInteger;
 // A warning that is printed would answer 200 before anything is verified.
 set_error_handler(fn ($_, $words) => throw new ErrorException($words));
 
-const CACHE = 'php_jwks.json';
+const CACHE_OF_PORT = 'php_jwks_%s.json';
 const SCALAR_BYTES = 32;
 const MEMBERS_OF_KEY = ['kty' => 0, 'crv' => 0, 'x' => 0, 'y' => 0];
 
@@ -37,16 +37,21 @@ function key_in(string $set, string $kid): ?array
     return null;
 }
 
+function cache(): string
+{
+    return sprintf(CACHE_OF_PORT, getenv('PORT'));
+}
+
 function fetched(): string
 {
     $set = file_get_contents(getenv('JWKS_URL'));
-    file_put_contents(CACHE, $set);
+    file_put_contents(cache(), $set);
     return $set;
 }
 
 function key_of(string $kid): EC\PublicKey
 {
-    $kept = is_file(CACHE) ? key_in(file_get_contents(CACHE), $kid) : null;
+    $kept = is_file(cache()) ? key_in(file_get_contents(cache()), $kid) : null;
     $key = $kept ?? key_in(fetched(), $kid);
     if ($key === null) {
         throw new UnexpectedValueException("no key has the kid $kid");
