@@ -147,10 +147,14 @@ impl Engine {
     async fn take_over(&self, dead: Node) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
         if nodes::remove(tx.conn(), dead).await? {
+            let service_time = service_time::mark(tx.conn()).await?;
             tenants::hold_versions(tx.conn()).await?;
-            let service_time = service_time::get(tx.conn()).await?;
             service_time::note_node_lost(tx.conn(), service_time).await?;
             let missed = signing_keys::miss(tx.conn(), dead.jwks_version, service_time).await?;
+            if missed > 0 {
+                // What every node has in memory of them is not true any more.
+                tenants::touch_missed(tx.conn(), service_time).await?;
+            }
             let released = queue::release(tx.conn(), dead.id, self.clock.now()).await?;
             tx.commit().await?;
             tracing::warn!(node.id = %dead.id, deliveries.count = released, keys.missed = missed, "a node died; what it had in hand is due at once");

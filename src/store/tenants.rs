@@ -6,7 +6,7 @@ use super::query::{FIRST, Query, query};
 use super::record::{Record, Row};
 use super::{Conn, Result, settings};
 use crate::domain::id::TenantId;
-use crate::domain::key_ring::{CutOver, KeyPolicy, Margins, Profile};
+use crate::domain::key_ring::{CutOver, KeyPolicy, Margins, Profile, ServiceTime};
 use crate::domain::tenant::Tenant;
 use crate::domain::token::{Algorithm, TokenTtl};
 
@@ -93,20 +93,7 @@ pub async fn list(conn: &mut Conn, after: Option<TenantId>, limit: u32) -> Resul
 /// The number comes from one row that is changed first, so of two transactions the one with the smaller number is
 /// committed first: whoever has seen a number has seen every smaller one.
 pub async fn touch_keys(conn: &mut Conn, id: TenantId) -> Result<i64> {
-    query(
-        "insert into settings (name, value)
-         values ($1, '1')
-         on conflict (name) do update set value = cast(1 + (
-             select case
-                 when cast(settings.value as bigint) > coalesce(max(keys_version), 0) then cast(settings.value as bigint)
-                 else max(keys_version)
-             end
-             from tenants
-         ) as text)",
-    )
-    .bind(settings::KEYS_VERSION)
-    .execute(conn)
-    .await?;
+    count_version(conn).await?;
     let rows = query(
         "update tenants
          set keys_version = (select cast(value as bigint) from settings where name = $2)
@@ -133,6 +120,41 @@ pub async fn hold(conn: &mut Conn, id: TenantId) -> Result<Option<Tenant>> {
     let text = if conn.is_sqlite() { tenants!("where id = $1") } else { tenants!("where id = $1 for no key update") };
     let row = query(text).bind(id.as_bytes()).fetch_optional(conn).await?;
     row.as_ref().map(tenant).transpose()
+}
+
+/// Says the same of every tenant with an announced key that was missed at this moment.
+pub async fn touch_missed(conn: &mut Conn, at: ServiceTime) -> Result<()> {
+    count_version(conn).await?;
+    query(
+        "update tenants
+         set keys_version = (select cast(value as bigint) from settings where name = $2)
+         where id in (
+             select tenant_id from signing_keys where state = 'pending' and missed_service_time = $1
+         )",
+    )
+    .bind(i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+    .bind(settings::KEYS_VERSION)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn count_version(conn: &mut Conn) -> Result<()> {
+    query(
+        "insert into settings (name, value)
+         values ($1, '1')
+         on conflict (name) do update set value = cast(1 + (
+             select case
+                 when cast(settings.value as bigint) > coalesce(max(keys_version), 0) then cast(settings.value as bigint)
+                 else max(keys_version)
+             end
+             from tenants
+         ) as text)",
+    )
+    .bind(settings::KEYS_VERSION)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// The version of the tenant whose keys changed last.

@@ -13,6 +13,8 @@ use signet::signing::{Expected, Verified, verify};
 use crate::support::{ADMIN_KEY, Answer, Received, Receiver, Service, send, until, with_json};
 
 const DAY: Duration = Duration::from_hours(24);
+/// How long after a revocation receivers are told of it, at most.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The set as it is served; not at once when a node's clock was moved on by days, as it would not know what happened then.
 async fn jwks(service: &Service) -> Answer {
@@ -131,6 +133,7 @@ async fn a_revoked_key_leaves_the_set_and_the_standby_signs() {
 
     let answer = service.post(&format!("/v1/admin/keys/{}/revoke", before[0]), &json!({"reason": "leaked"})).await;
     let after = kids(&service).await;
+    service.after(TOLD_WITHIN);
     receiver.received_when(1).await;
     let received = delivered(&service, &receiver).await;
 

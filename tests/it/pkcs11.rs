@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeInfo, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -53,11 +54,16 @@ impl Visitor {
 
     /// The ids of all private keys.
     fn ids(&self) -> BTreeSet<Vec<u8>> {
-        let id = |key: ObjectHandle| match self.session.get_attributes(key, &[AttributeType::Id]).unwrap().pop() {
-            Some(Attribute::Id(id)) => id,
-            other => panic!("{other:?}"),
+        let id = |key: ObjectHandle| match self.session.get_attributes(key, &[AttributeType::Id]) {
+            Ok(attributes) => match attributes.as_slice() {
+                [Attribute::Id(id)] => Some(id.clone()),
+                other => panic!("{other:?}"),
+            },
+            // Destroyed since it was found.
+            Err(Error::Pkcs11(RvError::ObjectHandleInvalid, _)) => None,
+            Err(error) => panic!("{error}"),
         };
-        self.private_keys().into_iter().map(id).collect()
+        self.private_keys().into_iter().filter_map(id).collect()
     }
 
     /// Leaves a key pair behind.

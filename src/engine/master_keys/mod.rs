@@ -16,6 +16,7 @@ use crate::domain::audit::{Action, Actor, INSTALLATION};
 use crate::domain::id::{NodeId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::signing::{self, KeyProvider as _, MasterKeyError, Providers, Purpose, SigningError};
+use crate::store::nodes::Node;
 use crate::store::signing_keys::StoredKey;
 use crate::store::{Conn, StoreError, nodes, sealed, settings};
 
@@ -202,7 +203,8 @@ impl Engine {
             let lacking = nodes::lacking_master_key(reader.conn(), id).await?;
             drop(reader);
             let seen = first.get_or_insert_with(|| lacking.clone());
-            if let Some(node) = lacking.iter().find(|node| !seen.contains(node)) {
+            let stood_still = |node: &&Node| seen.iter().any(|seen| (seen.id, seen.beats) == (node.id, node.beats));
+            if let Some(node) = lacking.iter().find(|node| !stood_still(node)) {
                 return Err(MasterKeysError::NodeLacks { node: node.id, id: id.to_owned() });
             }
             if lacking.is_empty() || stopwatch.elapsed() > WATCHED_FOR {

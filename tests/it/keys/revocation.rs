@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{delivered, jwks, kids, verified};
+use super::{TOLD_WITHIN, delivered, jwks, kids, verified};
 use crate::support::{Receiver, Service, until};
 
 async fn revoke(service: &Service, kid: &str) -> Value {
@@ -27,6 +27,7 @@ async fn every_webhook_that_listens_is_told_by_an_event_that_must_make_it_fetch_
     let revoked = revoke(&service, &before[0]).await;
 
     assert_eq!(revoked["webhooks_told"], 2);
+    service.after(TOLD_WITHIN);
     for receiver in [&subscribed, &other] {
         let told = receiver.received_when(1).await.remove(0);
         assert_eq!(told.event(), "signet.key.revoked");
