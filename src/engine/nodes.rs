@@ -157,6 +157,8 @@ impl Engine {
             }
             let released = queue::release(tx.conn(), dead.id, self.clock.now()).await?;
             tx.commit().await?;
+            // A new count of service time begins with the loss.
+            self.measure().await?;
             tracing::warn!(node.id = %dead.id, deliveries.count = released, keys.missed = missed, "a node died; what it had in hand is due at once");
             self.look_again();
         }
