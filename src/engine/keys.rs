@@ -78,7 +78,8 @@ pub struct KeyBook {
 #[derive(Default)]
 struct Pages {
     tenants: HashMap<TenantId, Arc<TenantKeys>>,
-    default: Option<TenantId>,
+    /// One of them, which is asked for most.
+    default: Option<Arc<TenantKeys>>,
 }
 
 impl KeyBook {
@@ -104,7 +105,7 @@ impl Engine {
     /// The tenant that is meant when nobody is named.
     pub fn default_keys(&self) -> Option<Arc<TenantKeys>> {
         let pages = self.keys.pages.read().unwrap_or_else(PoisonError::into_inner);
-        pages.default.and_then(|id| pages.tenants.get(&id).cloned())
+        pages.default.clone()
     }
 
     /// Every tenant there is.
@@ -255,11 +256,11 @@ impl Engine {
 
     fn put_pages(&self, loaded: Vec<TenantKeys>) {
         let mut pages = self.keys.pages.write().unwrap_or_else(PoisonError::into_inner);
-        for keys in loaded {
+        for keys in loaded.into_iter().map(Arc::new) {
             if keys.tenant.is_default {
-                pages.default = Some(keys.tenant.id);
+                pages.default = Some(keys.clone());
             }
-            pages.tenants.insert(keys.tenant.id, Arc::new(keys));
+            pages.tenants.insert(keys.tenant.id, keys);
         }
     }
 
