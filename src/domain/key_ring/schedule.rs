@@ -1,6 +1,7 @@
 //! When the steps of a ring may be taken, and which comes next.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use super::{
     CUT_OVER_WITHIN, CannotCutOver, CannotRotate, CutOver, Key, KeyPolicy, KeyRing, KeyState, Kid, ServiceTime,
@@ -35,11 +36,16 @@ impl Due {
 
     /// When it will have come if nothing stands still. Nodes load keys within seconds, which no date shows.
     fn expected_at(&self, situation: &Situation) -> Timestamp {
-        let wait = self.service_time.since(situation.service_time);
+        let wait = whole_seconds(self.service_time.since(situation.service_time));
         let or_at = self.or_at.map(|at| situation.now.plus(at.since(situation.service_time)));
         let at = or_at.map_or(self.at, |or_at| self.at.min(or_at));
         if wait.is_zero() { at } else { at.max(situation.now.plus(wait)) }
     }
+}
+
+/// Nobody waits for parts of a second; rounded up.
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs() + u64::from(span.subsec_nanos() > 0))
 }
 
 impl KeyRing {
