@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 use super::Engine;
 use crate::domain::id::TenantId;
@@ -13,7 +12,7 @@ use crate::domain::key_ring::{Key, KeyPolicy, KeyRing, KeyState, Kid, SigningLea
 use crate::domain::tenant::Tenant;
 use crate::signing::{Jwks, KeyProvider as _, PublicJwk, SealedKey, Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
-use crate::store::{Conn, StoreError, signing_keys, tenants};
+use crate::store::{Conn, StoreError, nodes, signing_keys, tenants};
 
 /// Tenants that are loaded in one go.
 const TENANTS_PER_LOAD: u32 = 500;
@@ -153,8 +152,8 @@ impl Engine {
         // A server that is alone changes keys by itself or not at all.
         // An empty set would be cached.
         let keys = keys.filter(|keys| !keys.public.is_empty());
-        let silence = || self.lease().silent_for(self.clock.monotonic()).unwrap_or(Duration::MAX);
-        keys.filter(|keys| !self.store.is_shared() || silence() <= keys.policy.profile().jwks_outlives_database())
+        let counts = |profile| self.lease().may_serve_at(self.clock.monotonic(), profile);
+        keys.filter(|keys| !self.store.is_shared() || counts(keys.policy.profile()))
     }
 
     /// The version of the keys that this node serves.
@@ -163,7 +162,7 @@ impl Engine {
     }
 
     /// Read with each signature and each key set that is asked for, so that nobody who reads it waits for another.
-    fn lease(&self) -> SigningLease {
+    pub(super) fn lease(&self) -> SigningLease {
         *self.keys.lease.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,7 +190,13 @@ impl Engine {
             }
             let changed = tenants::changed_since(reader.conn(), known, TENANTS_PER_LOAD).await?;
             let Some((newest, _)) = changed.last() else {
-                self.renew_lease(|lease| lease.confirm(asked_at));
+                let is_entered = self.store.is_shared() && nodes::is_entered(reader.conn(), self.node_id()).await?;
+                self.renew_lease(|lease| {
+                    lease.confirm(asked_at);
+                    if is_entered {
+                        lease.show(asked_at);
+                    }
+                });
                 return Ok(());
             };
             let newest = *newest;

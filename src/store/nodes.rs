@@ -53,6 +53,11 @@ pub async fn report(conn: &mut Conn, id: NodeId, jwks_version: i64) -> Result<()
     Ok(())
 }
 
+/// Whether the others count on a node: when it falls silent, they will notice.
+pub async fn is_entered(conn: &mut Conn, id: NodeId) -> Result<bool> {
+    Ok(query("select 1 from nodes where id = $1").bind(id.as_bytes()).fetch_optional(conn).await?.is_some())
+}
+
 /// Every node that does not say that it holds this master key.
 pub async fn lacking_master_key(conn: &mut Conn, master_key_id: &str) -> Result<Vec<Node>> {
     let rows = query("select id, beats, jwks_version, master_key_ids from nodes order by id").fetch_all(conn).await?;

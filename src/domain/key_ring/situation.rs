@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::policy::Profile;
 use crate::domain::time::Timestamp;
 
 /// Time that the nodes of an installation have measured by clocks that cannot be set, counted up in the database since it
@@ -60,11 +61,13 @@ pub const CLOCK_OFFSET_NOTED: Duration = Duration::from_millis(500);
 /// How far it may differ before the node signs no more: its tokens would be expired, or not valid yet.
 pub const CLOCK_OFFSET_MAX: Duration = Duration::from_mins(1);
 
-/// A node's leave to sign.
+/// A node's leave to sign with the keys that it has loaded, and to serve them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SigningLease {
     /// When the database was last asked with success, by a clock that cannot be set.
     confirmed: Option<Duration>,
+    /// When the others counted on this node, at that.
+    shown: Option<Duration>,
     clock_is_wrong: bool,
 }
 
@@ -74,18 +77,35 @@ impl SigningLease {
         self.confirmed = self.confirmed.max(Some(asked_at));
     }
 
+    /// Whether there is anything to serve.
+    pub const fn has_loaded(&self) -> bool {
+        self.confirmed.is_some()
+    }
+
+    /// So they were, and the others counted on this node then.
+    pub fn show(&mut self, asked_at: Duration) {
+        self.shown = self.shown.max(Some(asked_at));
+    }
+
     /// The node's clock was compared with the database's.
     pub fn compare(&mut self, offset: Duration) {
         self.clock_is_wrong = offset > CLOCK_OFFSET_MAX;
     }
 
     pub fn holds_at(&self, monotonic: Duration) -> bool {
-        !self.clock_is_wrong && self.silent_for(monotonic).is_some_and(|silence| silence <= SIGNING_LEASE)
+        let silence = self.confirmed.map(|confirmed| monotonic.saturating_sub(confirmed));
+        !self.clock_is_wrong && silence.is_some_and(|silence| silence <= SIGNING_LEASE)
     }
 
-    /// For how long the database has not been heard from; `None` before the first time.
-    pub fn silent_for(&self, monotonic: Duration) -> Option<Duration> {
-        self.confirmed.map(|confirmed| monotonic.saturating_sub(confirmed))
+    /// Whether this node may serve the keys that it has loaded. A node that was taken for lost and reads the keys once
+    /// more without being seen would go on for longer than the others wait for it.
+    pub fn may_serve_at(&self, monotonic: Duration, profile: Profile) -> bool {
+        self.serves_until(profile).is_some_and(|until| monotonic <= until)
+    }
+
+    /// Until when it may if nobody sees it again; `None` before the first time.
+    pub fn serves_until(&self, profile: Profile) -> Option<Duration> {
+        self.shown.map(|shown| shown.saturating_add(profile.jwks_outlives_database()))
     }
 }
 
@@ -121,5 +141,19 @@ mod tests {
 
         lease.compare(Duration::from_secs(1));
         assert!(lease.holds_at(Duration::ZERO));
+    }
+    #[test]
+    fn a_node_serves_its_keys_for_as_long_as_the_others_wait_for_it() {
+        let mut lease = SigningLease::default();
+        let outlives = Profile::Standard.jwks_outlives_database();
+        lease.confirm(Duration::from_secs(10));
+        assert!(!lease.may_serve_at(Duration::from_secs(10), Profile::Standard), "nobody knows of it yet");
+
+        lease.show(Duration::from_secs(10));
+        // It reads them once more, and nobody counts on it any more.
+        lease.confirm(Duration::from_secs(30));
+
+        assert!(lease.may_serve_at(Duration::from_secs(10) + outlives, Profile::Standard));
+        assert!(!lease.may_serve_at(Duration::from_secs(11) + outlives, Profile::Standard));
     }
 }
