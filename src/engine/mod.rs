@@ -89,6 +89,8 @@ pub struct Engine {
     /// Names under which it claims no more, and of which the others are yet to hear.
     given_up: Mutex<Vec<NodeId>>,
     keys: KeyBook,
+    /// Which version of the keys the others know that this node serves.
+    reported: Mutex<Option<i64>>,
     measured: Measured,
     /// What no backup of the database forgets.
     revocations: Revocations,
@@ -147,6 +149,7 @@ impl Engine {
             leftovers: Mutex::default(),
             egress: parts.egress,
             keys: KeyBook::default(),
+            reported: Mutex::default(),
             measured: Measured::default(),
             revocations: parts.revocations,
             callers: KnownCallers::default(),

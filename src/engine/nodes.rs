@@ -15,7 +15,7 @@ use crate::domain::id::NodeId;
 use crate::domain::key_ring::CLOCK_OFFSET_NOTED;
 use crate::domain::time::Timestamp;
 use crate::store::nodes::{self, Beat, Node};
-use crate::store::{StoreError, queue, service_time, signing_keys, tenants};
+use crate::store::{Conn, StoreError, queue, service_time, signing_keys, tenants};
 
 /// How often a node raises its count and looks at the others'.
 const EVERY: Duration = Duration::from_secs(1);
@@ -92,21 +92,51 @@ impl Engine {
 
     /// Enters this node, so that others notice when it dies. Before it claims anything.
     pub async fn join(&self) -> Result<(), StoreError> {
+        let beat = self.beat(self.node_id(), self.clock.now());
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), &self.beat(self.node_id(), self.clock.now())).await?;
-        tx.commit().await
+        nodes::beat(tx.conn(), &beat).await?;
+        let counts_anew = self.count_anew(tx.conn(), beat.jwks_version).await?;
+        tx.commit().await?;
+        self.note_reported(beat.jwks_version, counts_anew).await
     }
 
     /// Lets the others know which version of the keys this node serves, before its next beat does: keys wait for it.
     pub(super) async fn report_served_version(&self) {
+        let version = self.served_version();
         let report = async {
             let mut tx = self.store.write().await?;
-            nodes::report(tx.conn(), self.node_id(), self.served_version()).await?;
-            tx.commit().await
+            nodes::report(tx.conn(), self.node_id(), version).await?;
+            let counts_anew = self.count_anew(tx.conn(), version).await?;
+            tx.commit().await?;
+            self.note_reported(version, counts_anew).await
         };
         if let Err(error) = report.await {
             tracing::debug!(error = &error as &dyn std::error::Error, "the next beat reports which keys are served");
         }
+    }
+
+    /// Until a node reports a newer version, it may have served no key of that one. A key is published when the last node
+    /// serves it, whatever kept that one from loading it: an outage that began right after the key was made, for example.
+    async fn count_anew(&self, conn: &mut Conn, version: i64) -> Result<bool, StoreError> {
+        let reported = *self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = reported.filter(|known| *known < version) else { return Ok(false) };
+        let is_missed = signing_keys::any_announced_after(conn, known).await?;
+        if is_missed {
+            let at = service_time::mark(conn).await?;
+            signing_keys::count_anew(conn, known, at).await?;
+        }
+        Ok(is_missed)
+    }
+
+    /// The others know now. A node that has not loaded anything yet serves nothing.
+    async fn note_reported(&self, version: i64, counts_anew: bool) -> Result<(), StoreError> {
+        if self.lease().has_loaded() {
+            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        }
+        if counts_anew {
+            self.measure().await?;
+        }
+        Ok(())
     }
 
     fn beat(&self, id: NodeId, started_at: Timestamp) -> Beat {
@@ -116,8 +146,9 @@ impl Engine {
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let beat = self.beat(self.node_id(), started_at);
         let mut tx = self.store.write().await?;
-        nodes::beat(tx.conn(), &self.beat(self.node_id(), started_at)).await?;
+        nodes::beat(tx.conn(), &beat).await?;
         // Whether or not it was ever entered, its count stands still from here on.
         for name in &given_up {
             nodes::beat(tx.conn(), &self.beat(*name, started_at)).await?;
@@ -126,7 +157,9 @@ impl Engine {
         let asked_at = self.clock.now();
         let said_at = nodes::clock(tx.conn()).await?;
         said_at.and_then(|said_at| self.clock.offset(asked_at, said_at)).inspect(|offset| self.compare_clocks(*offset));
+        let counts_anew = self.count_anew(tx.conn(), beat.jwks_version).await?;
         tx.commit().await?;
+        self.note_reported(beat.jwks_version, counts_anew).await?;
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| !given_up.contains(name));
         for dead in watch.look(&all) {
             self.take_over(dead).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::job::{self, Woken};
-use super::keys::{KeysError, ring_of};
+use super::keys::{KeysError, TenantKeys, ring_of};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::id::TenantId;
@@ -130,15 +130,36 @@ impl Engine {
                 tracing::info!(tenant.id = %tenant_id, step = ?step, "a key ring took a step");
             } else {
                 drop(tx);
+                self.load_noted(&keys).await?;
             }
             // What was measured before the change is not counted on; from here it is.
             self.measure().await?;
             self.refresh_keys().await?;
             // Memory that does not follow the database would want the same step for ever.
-            if self.keys_of(tenant_id).is_some_and(|after| Arc::ptr_eq(&after, &keys)) {
+            if self.is_unchanged(&keys) {
                 return Err(KeysError::Stuck);
             }
         }
+    }
+
+    /// The database decides otherwise. Either somebody was first, and there is a newer version to load; or only notes were
+    /// taken of keys, as when a node reports late that it serves one: then they become a version.
+    async fn load_noted(&self, keys: &Arc<TenantKeys>) -> Result<(), KeysError> {
+        self.refresh_keys().await?;
+        let tenant_id = keys.tenant.id;
+        if self.is_unchanged(keys) {
+            let mut tx = self.store.write().await?;
+            if tenants::hold(tx.conn(), tenant_id).await?.is_some() {
+                tenants::touch_keys(tx.conn(), tenant_id).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing newer was loaded of a tenant.
+    fn is_unchanged(&self, keys: &Arc<TenantKeys>) -> bool {
+        self.keys_of(keys.tenant.id).is_some_and(|after| Arc::ptr_eq(&after, keys))
     }
 
     /// Lets the standby sign from now on, because somebody asked; answers its kid.

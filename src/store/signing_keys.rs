@@ -152,6 +152,26 @@ pub async fn miss(conn: &mut Conn, version: i64, at: ServiceTime) -> Result<u64>
     .await
 }
 
+/// Whether keys were announced after a version.
+pub async fn any_announced_after(conn: &mut Conn, version: i64) -> Result<bool> {
+    let newer = query("select 1 from signing_keys where state = 'pending' and version > $1 limit 1");
+    Ok(newer.bind(version).fetch_optional(conn).await?.is_some())
+}
+
+/// A node served this version until now, and nothing newer: what was announced after it is published only from here on.
+pub async fn count_anew(conn: &mut Conn, version: i64, at: ServiceTime) -> Result<u64> {
+    query(
+        "update signing_keys
+         set service_time = $2
+         where state = 'pending'
+           and version > $1",
+    )
+    .bind(version)
+    .bind(micros(at))
+    .execute(conn)
+    .await
+}
+
 impl<'q> Query<'q> {
     /// Which key, and when.
     fn of_key(self, tenant_id: &'q TenantId, kid: &'q Kid, at: &Situation) -> Self {

@@ -2,6 +2,7 @@
 //! hand no other touches. Always on PostgreSQL, whatever the other tests run on.
 
 mod keys;
+mod margins;
 mod outage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,12 @@ const MASTER_KEY: &str = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGB
 
 async fn on_postgres() -> Service {
     Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await
+}
+
+/// Time passes that begins to be measured before it does.
+async fn pass(service: &Service, span: Duration) {
+    until(async || service.server().engine().step_all_rings().await.ok()).await;
+    service.after(span);
 }
 
 async fn two() -> (Service, Service) {

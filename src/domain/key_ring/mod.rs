@@ -83,7 +83,7 @@ pub struct Key {
     pub published_at: Timestamp,
     /// The version of the installation's keys that listed it first: a node that serves an older one does not know it.
     pub version: i64,
-    /// Since when it is in its state.
+    /// Since when it is in its state; of an announced key, since when every node serves it.
     pub since: ServiceTime,
     /// When a node was last lost that may go on serving a set without it.
     pub missed_at: Option<ServiceTime>,

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{DAY, jwks, on_postgres, states, two};
+use super::{DAY, jwks, on_postgres, pass, states, two};
 use crate::support::installation::Installation;
 use crate::support::road::Road;
 use crate::support::{Answer, Receiver, Service, database, send, until, with_json, within};
@@ -25,12 +25,6 @@ const STRANGER: &str = "insert into nodes (id, beats, started_at, jwks_version, 
 
 async fn rotate(service: &Service, body: Value) -> Answer {
     service.post("/v1/admin/keys/rotate", &body).await
-}
-
-/// Time passes that begins to be measured before it does.
-async fn pass(service: &Service, span: Duration) {
-    until(async || service.server().engine().step_all_rings().await.ok()).await;
-    service.after(span);
 }
 
 #[tokio::test]
