@@ -14,5 +14,6 @@ mod readme;
 mod retention;
 mod secrecy;
 mod signing;
+mod simulation;
 mod store;
 mod support;
