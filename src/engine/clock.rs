@@ -25,7 +25,7 @@ pub struct Clock {
 }
 
 enum Hands {
-    System { started: Instant },
+    System { started: Duration },
     Simulated(watch::Sender<Dial>),
 }
 
@@ -46,9 +46,8 @@ impl Clock {
     /// The clock of the machine.
     #[expect(clippy::disallowed_methods, reason = "this is the one home of randomness")]
     pub fn system() -> Self {
-        let started = Instant::now();
         Self {
-            hands: Hands::System { started },
+            hands: Hands::System { started: since_boot() },
             dice: Mutex::new(Dice { rng: StdRng::from_rng(&mut rand::rng()), last_id: 0 }),
         }
     }
@@ -87,10 +86,10 @@ impl Clock {
         }
     }
 
-    /// What has passed since this clock was made, by hands that nobody can set.
+    /// What has passed since this clock was made, by hands that nobody can set; a machine that slept slept through it.
     pub fn monotonic(&self) -> Duration {
         match &self.hands {
-            Hands::System { started } => started.elapsed(),
+            Hands::System { started } => since_boot().saturating_sub(*started),
             Hands::Simulated(hands) => hands.borrow().monotonic,
         }
     }
@@ -152,6 +151,21 @@ impl Clock {
     fn dice(&self) -> MutexGuard<'_, Dice> {
         self.dice.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Since the machine was started, with the time that it slept: what was true before may not be true after.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+/// Since it was first asked for.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this is the one home of the monotonic clock")]
+fn since_boot() -> Duration {
+    static FIRST: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    FIRST.elapsed()
 }
 
 /// A span that is being measured.
