@@ -3,7 +3,7 @@
 //! It is never written in place: there is always a whole file under its name, with every key that was in it before or will
 //! be.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -48,8 +48,9 @@ pub enum MasterKeyError {
     Signing(#[from] SigningError),
 }
 
-/// By which one sees that a file has changed.
-pub(super) type Stamp = (SystemTime, u64);
+/// By which one sees that a file has changed, or who may read it: when it was written, its length, and when anything was
+/// last changed about it.
+pub(super) type Stamp = (SystemTime, u64, (i64, i64));
 
 /// What a file may hold. The key's own characters are read where they stand: no copy of them is left behind.
 #[derive(Deserialize)]
@@ -109,7 +110,18 @@ pub(super) fn read(path: &Path) -> Result<(Vec<MasterKey>, Option<Stamp>), Maste
 
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    Some((metadata.modified().ok()?, metadata.len(), changed_at(&metadata)))
+}
+
+#[cfg(unix)]
+fn changed_at(metadata: &Metadata) -> (i64, i64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn changed_at(_: &Metadata) -> (i64, i64) {
+    (0, 0)
 }
 
 /// Writes the first key to a file that only its owner may read. Never overwrites.
