@@ -63,7 +63,7 @@ async fn rewrap(engine: &Engine, to: Option<String>) -> Result<()> {
         Some(id) => id,
         None => engine.master_key_ids().pop().context("there is no master key here")?,
     };
-    if engine.switch_master_key(&id).await? {
+    if engine.switch_master_key(Actor::CommandLine, &id).await? {
         note!("{id} seals from now on; sealing every record again");
     } else {
         note!("{id} seals already; sealing again what is not sealed under it yet");

@@ -114,10 +114,15 @@ pub enum Action {
     MasterKeyAdded {
         id: String,
     },
-    /// Everything that was sealed under an earlier master key is sealed under this one.
+    /// Everybody seals under this master key from then on.
+    MasterKeySwitched {
+        id: String,
+    },
+    /// What was sealed under an earlier master key is sealed under this one, but for what could not be opened.
     MasterKeyRewrapped {
         id: String,
         records: u64,
+        stuck: u64,
     },
     MasterKeyDropped {
         id: String,
@@ -143,6 +148,7 @@ impl Action {
             Self::CutOverCancelled { .. } => "cut_over.cancelled",
             Self::KeyRehearsed { .. } => "key.rehearsed",
             Self::MasterKeyAdded { .. } => "master_key.added",
+            Self::MasterKeySwitched { .. } => "master_key.switched",
             Self::MasterKeyRewrapped { .. } => "master_key.rewrapped",
             Self::MasterKeyDropped { .. } => "master_key.dropped",
         }
@@ -161,7 +167,10 @@ impl Action {
             | Self::KeyRevoked { kid, .. }
             | Self::RevocationRepeated { kid, .. }
             | Self::KeyRehearsed { kid, .. } => kid.as_str(),
-            Self::MasterKeyAdded { id } | Self::MasterKeyRewrapped { id, .. } | Self::MasterKeyDropped { id } => id,
+            Self::MasterKeyAdded { id }
+            | Self::MasterKeySwitched { id }
+            | Self::MasterKeyRewrapped { id, .. }
+            | Self::MasterKeyDropped { id } => id,
             Self::LogBegun
             | Self::PolicyChanged { .. }
             | Self::CutOverPlanned { .. }
@@ -193,6 +202,7 @@ impl Action {
             | Self::CutOverCancelled { .. }
             | Self::KeyRehearsed { .. }
             | Self::MasterKeyAdded { .. }
+            | Self::MasterKeySwitched { .. }
             | Self::MasterKeyRewrapped { .. }
             | Self::MasterKeyDropped { .. } => Vec::new(),
         }

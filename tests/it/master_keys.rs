@@ -261,7 +261,7 @@ async fn a_master_key_is_dropped_only_when_nothing_needs_it() {
 
     let refused = engine.drop_master_key(Actor::CommandLine, &first).await;
     assert!(matches!(refused, Err(MasterKeysError::IsCurrent(id)) if id == first));
-    assert!(engine.switch_master_key(&second).await.unwrap());
+    assert!(engine.switch_master_key(Actor::CommandLine, &second).await.unwrap());
     let refused = engine.drop_master_key(Actor::CommandLine, &first).await;
     assert!(matches!(refused, Err(MasterKeysError::IsUsed { id, keys: 2, secrets: 1 }) if id == first));
     let rewrapped = engine.rewrap(Actor::CommandLine, &second, |_| ()).await.unwrap();
@@ -276,8 +276,12 @@ async fn a_master_key_is_dropped_only_when_nothing_needs_it() {
     let mut log = engine.audit(INSTALLATION, None).await.unwrap();
     let entries = log.next_page().await.unwrap().unwrap();
     let told: Vec<_> = entries.iter().skip(1).map(|entry| (entry.action.as_str(), entry.subject.as_str())).collect();
-    let wanted =
-        [("master_key.added", second.as_str()), ("master_key.rewrapped", &second), ("master_key.dropped", &first)];
+    let wanted = [
+        ("master_key.added", second.as_str()),
+        ("master_key.switched", &second),
+        ("master_key.rewrapped", &second),
+        ("master_key.dropped", &first),
+    ];
     assert_eq!(told, wanted);
     assert!(matches!(engine.drop_master_key(Actor::CommandLine, &first).await, Err(MasterKeysError::File(_))));
 }
@@ -292,14 +296,14 @@ async fn nodes_move_to_another_master_key_only_when_all_of_them_hold_it() {
     let (engine, receiver) = (one.server().engine(), Receiver::start().await);
     let second = engine.add_master_key(Actor::CommandLine).await.unwrap();
 
-    let refused = engine.switch_master_key(&second).await.unwrap_err();
+    let refused = engine.switch_master_key(Actor::CommandLine, &second).await.unwrap_err();
     assert!(matches!(&refused, MasterKeysError::NodeLacks { id, .. } if *id == second), "{refused}");
     assert!(refused.to_string().contains("node_"), "{refused}");
     replace(&file, one.master_key_file());
     // A node looks for changes of the file whenever it looks at its keys.
     until(async || {
         other.after(Duration::from_secs(1));
-        engine.switch_master_key(&second).await.ok()
+        engine.switch_master_key(Actor::CommandLine, &second).await.ok()
     })
     .await;
 
@@ -322,7 +326,7 @@ async fn a_node_that_has_not_heard_of_another_master_key_seals_under_it() {
     // It looks when its clock moves on, which it does not.
     let other = one.beside().await;
 
-    assert!(engine.switch_master_key(&second).await.unwrap());
+    assert!(engine.switch_master_key(Actor::CommandLine, &second).await.unwrap());
     other.webhook(&Receiver::start().await, &["*"]).await;
     other.tenant("acme").await;
 
@@ -339,7 +343,7 @@ async fn a_node_that_died_does_not_keep_the_others_from_another_master_key() {
     let dead = format!("insert into nodes (id, beats, started_at) values ('\\x{}', 7, 0)", "ab".repeat(16));
     assert_eq!(one.tamper_rows(&dead).await, 1);
 
-    until(async || engine.switch_master_key(&second).await.ok()).await;
+    until(async || engine.switch_master_key(Actor::CommandLine, &second).await.ok()).await;
 
     assert_eq!(engine.current_master_key().await.unwrap(), second);
 }

@@ -31,7 +31,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         Action::KeyRevoked { reason, .. } => json!({"reason": reason}),
         Action::PolicyChanged { before, after } => json!({"before": before, "after": after}),
         Action::KeyRehearsed { webhooks, refused, .. } => json!({"webhooks": webhooks, "refused": refused}),
-        Action::MasterKeyRewrapped { records, .. } => json!({"records": records}),
+        Action::MasterKeyRewrapped { records, stuck, .. } => json!({"records": records, "stuck": stuck}),
         Action::LogBegun
         | Action::KeyFound { .. }
         | Action::KeyPromoted { .. }
@@ -40,6 +40,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         | Action::KeyArchived { .. }
         | Action::RevocationRepeated { .. }
         | Action::MasterKeyAdded { .. }
+        | Action::MasterKeySwitched { .. }
         | Action::MasterKeyDropped { .. } => json!({}),
     };
     let states = action.states(at);

@@ -179,7 +179,7 @@ impl Engine {
     }
 
     /// Has everybody seal under this master key from now on; answers whether it was not the current one already.
-    pub async fn switch_master_key(&self, id: &str) -> Result<bool, MasterKeysError> {
+    pub async fn switch_master_key(&self, actor: Actor, id: &str) -> Result<bool, MasterKeysError> {
         let check = self.master_keys.check(id)?;
         self.refuse_lacking_nodes(id).await?;
         if self.current_master_key().await? == id {
@@ -189,6 +189,7 @@ impl Engine {
         settings::put(tx.conn(), settings::MASTER_KEY_CHECK, &check).await?;
         let now = self.clock.now().as_micros().to_string();
         settings::put(tx.conn(), settings::MASTER_KEY_SINCE, &now).await?;
+        self.write_down(tx.conn(), actor, Action::MasterKeySwitched { id: id.to_owned() }).await?;
         tx.commit().await?;
         self.adopt(&check)?;
         Ok(true)

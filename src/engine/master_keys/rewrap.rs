@@ -39,8 +39,10 @@ impl Engine {
             self.rewrap_secrets(id, &mut all, &mut told).await?;
             if all.records == before {
                 let records = all.records.keys + all.records.secrets;
+                let stuck = u64::try_from(all.stuck.len()).unwrap_or(u64::MAX);
                 let mut tx = self.store.write().await?;
-                self.write_down(tx.conn(), actor, Action::MasterKeyRewrapped { id: id.to_owned(), records }).await?;
+                self.write_down(tx.conn(), actor, Action::MasterKeyRewrapped { id: id.to_owned(), records, stuck })
+                    .await?;
                 tx.commit().await?;
                 return Ok(all);
             }
