@@ -14,12 +14,12 @@ use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
 use crate::engine::deliveries::RetryError;
 use crate::engine::ingest::IngestError;
-use crate::engine::keys::KeysError;
+use crate::engine::keys::{KeysError, MayNotSign};
 use crate::engine::rehearse::RehearseError;
 use crate::engine::revoke::RevokeError;
 use crate::engine::rotate::RotateError;
 use crate::engine::tenants::TenantError;
-use crate::engine::webhooks::WebhookError;
+use crate::engine::webhooks::{ProbeError, WebhookError};
 use crate::store::StoreError;
 
 /// What is wrong with one member of a request.
@@ -296,8 +296,24 @@ impl From<RehearseError> for Problem {
         match error {
             RehearseError::CannotRotate(error) => Self::conflict("no_standby", error.to_string()),
             RehearseError::Signing(error) => Self::internal().because(&error),
+            RehearseError::MayNotSign(error) => error.into(),
             RehearseError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<ProbeError> for Problem {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::MayNotSign(error) => error.into(),
+            ProbeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MayNotSign> for Problem {
+    fn from(error: MayNotSign) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "may_not_sign", "Not available", error.to_string())
     }
 }
 

@@ -63,6 +63,13 @@ impl TenantKeys {
     }
 }
 
+/// A node signs nothing for as long as it is out of touch.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this node may not sign: it has not heard from the database for a minute, or its clock is wrong by more than that"
+)]
+pub struct MayNotSign;
+
 /// The snapshots of all tenants.
 #[derive(Default)]
 pub struct KeyBook {
@@ -133,6 +140,11 @@ impl Engine {
             }
         }
         self.may_sign()
+    }
+
+    /// The same for who is waiting for what would be signed.
+    pub(super) async fn take_leave_to_sign(&self) -> Result<(), MayNotSign> {
+        if self.regain_leave_to_sign().await { Ok(()) } else { Err(MayNotSign) }
     }
 
     /// Whether a delivery of this tenant would be signed now.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::addressees::Addressee;
 use super::dispatch::envelope;
-use super::keys::TenantKeys;
+use super::keys::{MayNotSign, TenantKeys};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::delivery::Attempt;
@@ -75,6 +75,8 @@ pub enum RehearseError {
     #[error(transparent)]
     Signing(#[from] SigningError),
     #[error(transparent)]
+    MayNotSign(#[from] MayNotSign),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -94,6 +96,7 @@ impl Engine {
         tenant_id: TenantId,
         wish: Rehearsal,
     ) -> Result<Performance, RehearseError> {
+        self.take_leave_to_sign().await?;
         let keys = self.keys_of(tenant_id).ok_or(CannotRotate::NoStandby)?;
         let mut reader = self.store.read().await?;
         let situation = self.situation_on(reader.conn()).await?;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::clock::NoRandomness;
-use super::keys::KeysError;
+use super::keys::{KeysError, MayNotSign};
 use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::{EventType, Subscription};
@@ -49,6 +49,15 @@ pub enum AudienceChoice {
     /// Its URL without the query, as by default.
     Url,
     Text(String),
+}
+
+/// A sample was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error(transparent)]
+    MayNotSign(#[from] MayNotSign),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A webhook was not registered or changed.
@@ -181,7 +190,8 @@ impl Engine {
         tenant_id: TenantId,
         id: WebhookId,
         event_type: EventType,
-    ) -> Result<Option<Probe>, StoreError> {
+    ) -> Result<Option<Probe>, ProbeError> {
+        self.take_leave_to_sign().await?;
         let mut reader = self.store.read().await?;
         let found: Result<Vec<_>, StoreError> = webhooks::addressees(reader.conn(), &[id]).await?.into_iter().collect();
         drop(reader);

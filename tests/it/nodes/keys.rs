@@ -82,6 +82,24 @@ async fn a_node_that_is_cut_off_signs_no_more_when_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn a_node_that_may_not_sign_tests_and_rehearses_nothing() {
+    let road = Road::to(&database::fresh_postgres()).await;
+    let service = Service::start_with(&[("SIGNET_DATABASE_URL", road.url())]).await;
+    let receiver = Receiver::start().await;
+    let webhook = service.webhook(&receiver, &["*"]).await;
+
+    road.cut();
+    service.after(Duration::from_mins(2));
+    let tested = service.post(&format!("/v1/webhooks/{webhook}/test"), &json!({"event": "user.created"})).await;
+    let rehearsed = service.post("/v1/admin/keys/rehearse", &json!({})).await;
+
+    for answer in [tested, rehearsed] {
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("may_not_sign")), "{}", answer.text);
+    }
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
 async fn what_a_node_may_not_sign_for_a_while_is_sent_once_it_may() {
     let road = Road::to(&database::fresh_postgres()).await;
     let service = Service::start_with(&[("SIGNET_DATABASE_URL", road.url())]).await;
