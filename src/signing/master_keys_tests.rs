@@ -94,6 +94,8 @@ fn a_master_key_file_is_private_and_never_overwritten() {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(MasterKeys::load(&path), Err(MasterKeyError::Exposed { mode: 0o644, .. })));
+        assert!(matches!(made.reread(), Err(MasterKeyError::Exposed { .. })), "who holds it notices too");
+        assert!(matches!(made.reread(), Ok(false)), "once");
     }
 }
 
