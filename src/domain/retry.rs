@@ -42,6 +42,11 @@ impl RetryPolicy {
         Self { waits: seconds.map(Duration::from_secs).to_vec() }
     }
 
+    /// Any schedule: the wait before each attempt after the first. None means one attempt.
+    pub fn of(waits: Vec<Duration>) -> Self {
+        Self { waits }
+    }
+
     /// The wait before each attempt after the first, without jitter.
     pub fn waits(&self) -> &[Duration] {
         &self.waits

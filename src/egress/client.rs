@@ -17,6 +17,7 @@ use super::address::AddressPolicy;
 use super::reply::{self, Reply};
 use crate::domain::delivery::FailureKind;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::CustomHeaders;
 
 /// One attempt may take this long, from the name's resolution to the answer's last byte.
 const ATTEMPT_BUDGET: Duration = Duration::from_secs(30);
@@ -35,7 +36,11 @@ pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
 pub struct Parcel<'a> {
     pub url: &'a Url,
     pub headers: &'a [(&'static str, String)],
+    /// The webhook's own headers. None of them takes the place of one of ours.
+    pub custom: &'a CustomHeaders,
     pub body: Bytes,
+    /// How long the attempt may take, from the name's resolution to the answer's last byte; no longer than the usual.
+    pub timeout: Option<Duration>,
 }
 
 /// No client could be made.
@@ -82,7 +87,8 @@ impl Egress {
         if !self.may_reach(parcel.url) {
             return Err(FailureKind::Blocked);
         }
-        let mut deadline = pin!(tokio::time::sleep(ATTEMPT_BUDGET));
+        let budget = parcel.timeout.unwrap_or(ATTEMPT_BUDGET).min(ATTEMPT_BUDGET);
+        let mut deadline = pin!(tokio::time::sleep(budget));
         let answering = async {
             match self.send(&self.pooled, &parcel).await {
                 // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
@@ -127,6 +133,14 @@ fn guarded(policy: &Arc<AddressPolicy>) -> ClientBuilder {
 
 fn headers(parcel: &Parcel<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(parcel.headers.len() + 2);
+    for (name, value) in parcel.custom.iter() {
+        if let (Ok(name), Ok(mut value)) =
+            (HeaderName::from_bytes(name.as_str().as_bytes()), HeaderValue::from_str(value))
+        {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in parcel.headers {

@@ -8,10 +8,12 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 
 use super::Engine;
+use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
-use crate::domain::webhook::WebhookUrl;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{CustomHeaders, Handling, WebhookUrl};
 use crate::signing::digest::WebhookSecret;
-use crate::signing::{Purpose, SigningError};
+use crate::signing::{Confidential, Purpose, SigningError};
 use crate::store::webhooks::{self, Listener};
 use crate::store::{Conn, StoreError};
 
@@ -31,11 +33,29 @@ pub(super) struct Addressee {
     pub(super) shares_audience: bool,
     /// False once the webhook was disabled or deleted: what is still queued for it ends.
     pub(super) is_listening: bool,
-    /// The shared secret; an error when its record does not open.
-    pub(super) secret: Result<WebhookSecret, SigningError>,
+    /// What it shares with us; an error when its record does not open.
+    pub(super) shared: Result<Shared, SigningError>,
+    pub(super) handling: Handling,
+    /// Shared with earlier versions of the same webhook.
+    pub(super) pace: Arc<Pace>,
     pub(super) version: i64,
     /// Taken while it is spoken to. A lane may hold more than there are; they wait, and need not be claimed one by one.
     pub(super) turns: Semaphore,
+}
+
+/// What only a receiver and we know.
+pub(super) struct Shared {
+    /// Secrets with the instants at which they sign no more.
+    secrets: Vec<(WebhookSecret, Option<Timestamp>)>,
+    pub(super) headers: CustomHeaders,
+}
+
+impl Shared {
+    /// The secrets that sign at this instant.
+    pub(super) fn secrets_at(&self, now: Timestamp) -> Vec<&WebhookSecret> {
+        let lives = |expires_at: &Option<Timestamp>| expires_at.is_none_or(|at| now < at);
+        self.secrets.iter().filter(|(_, expires_at)| lives(expires_at)).map(|(secret, _)| secret).collect()
+    }
 }
 
 pub(super) struct Addressees(Mutex<LruCache<WebhookId, Arc<Addressee>>>);
@@ -67,10 +87,14 @@ impl Engine {
             }
         }
         for loaded in super::sound(webhooks::addressees(conn, &missing).await?) {
-            let addressee = Arc::new(self.addressee(loaded));
+            let mut addressee = self.addressee(loaded);
+            let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(before) = kept.peek(&addressee.webhook_id) {
+                addressee.pace = before.pace.clone();
+            }
+            let addressee = Arc::new(addressee);
             // What could not be opened now may be opened by a master key that is brought later.
-            if addressee.secret.is_ok() {
-                let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if addressee.shared.is_ok() {
                 kept.put(addressee.webhook_id, addressee.clone());
             }
             found.insert(addressee.webhook_id, addressee);
@@ -81,11 +105,13 @@ impl Engine {
     pub(super) fn addressee(&self, loaded: webhooks::Addressee) -> Addressee {
         let webhook = loaded.webhook;
         let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
-        let secret = self.master_keys.open(&purpose, &loaded.secret_jwe).and_then(|plain| {
-            let text = std::str::from_utf8(&plain).ok();
-            text.and_then(WebhookSecret::parse).ok_or_else(|| SigningError::Unreadable(webhook.id.to_string()))
+        let shared = self.master_keys.open(&purpose, &loaded.secret_jwe).and_then(|plain| {
+            let unreadable = || SigningError::Unreadable(webhook.id.to_string());
+            let confidential = Confidential::read(&plain).ok_or_else(unreadable)?;
+            let secrets = confidential.signers().ok_or_else(unreadable)?;
+            Ok(Shared { secrets, headers: confidential.headers })
         });
-        if let Err(error) = &secret {
+        if let Err(error) = &shared {
             tracing::error!(webhook.id = %webhook.id, error = error as &dyn std::error::Error, "a signing secret cannot be used");
         }
         Addressee {
@@ -95,7 +121,9 @@ impl Engine {
             shares_audience: webhook.audience.is_some(),
             is_listening: webhook.state.is_enabled() && !loaded.is_deleted,
             url: webhook.url,
-            secret,
+            shared,
+            handling: webhook.handling,
+            pace: Arc::default(),
             version: webhook.version,
             turns: Semaphore::new(TURNS),
         }

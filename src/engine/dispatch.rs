@@ -15,21 +15,23 @@ use super::clock::Stopwatch;
 use super::job;
 use super::keys::TenantKeys;
 use super::lanes::{Answered, Grant, load_of};
+use super::pace::Slot;
 use super::settle::Verdict;
 use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::CustomHeaders;
 use crate::egress::{Egress, Parcel};
 use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, settings, webhooks};
 use crate::wire::{self, Envelope, Letter};
 
-/// How long a claim holds: the wait for a turn, the 30 s that an attempt may take, and time to write down what became of
-/// it.
-pub(super) const LEASE: Duration = Duration::from_secs(40);
-/// How long a delivery in hand waits for its turn. Then its receiver is not as quick as it was, and it is given back.
+/// How long a claim holds: the waits for a slot and for a turn, the 30 s that an attempt may take, and time to write down
+/// what became of it.
+pub(super) const LEASE: Duration = Duration::from_secs(45);
+/// How long a delivery in hand waits for its slot, and for its turn. Then its receiver is not as quick as it was, and it is given back.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// How long a delivery rests that this node may not sign, or for which there is no key at the moment.
 const UNSIGNED_WAITS_FOR: Duration = Duration::from_secs(1);
@@ -74,6 +76,12 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     }
 }
 
+/// A delivery is not sent now.
+struct Later {
+    wait: Duration,
+    answered: Answered,
+}
+
 /// An attempt that has begun.
 pub(super) struct Begun {
     number: u32,
@@ -86,6 +94,7 @@ pub(super) fn envelope<'a>(
     keys: &'a TenantKeys,
     signer: &'a Signer,
     addressee: &'a Addressee,
+    now: Timestamp,
 ) -> Result<Envelope<'a>, SigningError> {
     Ok(Envelope {
         issuer: &keys.issuer,
@@ -93,7 +102,7 @@ pub(super) fn envelope<'a>(
         audience: &addressee.audience,
         ttl: keys.tenant.token_ttl,
         signer,
-        secret: addressee.secret.as_ref().map_err(Clone::clone)?,
+        secrets: addressee.shared.as_ref().map_err(Clone::clone)?.secrets_at(now),
     })
 }
 
@@ -197,18 +206,17 @@ impl Engine {
         let webhook_id = claim.key.webhook_id;
         let mut room = Room { engine: self, webhook_id, load, answered: Answered::Badly };
         let verdict = match (event, addressee) {
-            (Some(event), Some(addressee)) if addressee.is_listening => match self.turn(&addressee).await {
-                Some(_turn) if self.can_sign_for(addressee.tenant_id).await => {
+            (Some(event), Some(addressee)) if addressee.is_listening => match self.go_ahead(&addressee).await {
+                Ok(_turn) => {
                     let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
                     if attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR {
                         room.answered = Answered::Well;
                     }
-                    self.judged(claim, attempt, addressee.version)
+                    self.judged(claim, attempt, &addressee)
                 }
-                turn => {
-                    room.answered = Answered::Nothing;
-                    let wait = if turn.is_some() { UNSIGNED_WAITS_FOR } else { Duration::ZERO };
-                    let settlement = Settlement::Retry { due_at: self.clock.now().plus(wait) };
+                Err(later) => {
+                    room.answered = later.answered;
+                    let settlement = Settlement::Retry { due_at: self.clock.now().plus(later.wait) };
                     Verdict { claim, attempt: None, settlement, spoken_to: 0 }
                 }
             },
@@ -220,6 +228,23 @@ impl Engine {
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
         let _ = self.verdicts.send(verdict).await;
+    }
+
+    /// Leave to send a delivery: its receiver wants one now, has a turn for it, and this node may sign. Else the delivery is
+    /// given back.
+    async fn go_ahead<'a>(&self, addressee: &'a Addressee) -> Result<SemaphorePermit<'a>, Later> {
+        if let Some(rate) = addressee.handling.rate {
+            let nodes = self.live_nodes.load(Ordering::Relaxed);
+            match addressee.pace.take(rate, nodes, self.clock.monotonic(), TURN_WITHIN) {
+                Slot::In(Duration::ZERO) => {}
+                Slot::In(wait) => self.clock.sleep_until(self.clock.now().plus(wait)).await,
+                // Less of it in hand then.
+                Slot::TooFar(wait) => return Err(Later { wait, answered: Answered::Badly }),
+            }
+        }
+        let given_back = |wait| Later { wait, answered: Answered::Nothing };
+        let turn = self.turn(addressee).await.ok_or(given_back(Duration::ZERO))?;
+        if self.can_sign_for(addressee.tenant_id).await { Ok(turn) } else { Err(given_back(UNSIGNED_WAITS_FOR)) }
     }
 
     /// Leave to speak to a receiver; `None` when the lease would end before an attempt does.
@@ -234,11 +259,12 @@ impl Engine {
     }
 
     /// What an attempt means for its delivery.
-    fn judged(&self, claim: Claim, attempt: Attempt, spoken_to: i64) -> Verdict {
+    fn judged(&self, claim: Claim, attempt: Attempt, addressee: &Addressee) -> Verdict {
         let (now, jitter) = (self.clock.now(), self.clock.jitter());
-        let settlement = self.terms.retry_policy.settle(claim.attempt, &attempt.outcome, now, jitter);
+        let policy = addressee.handling.retry_policy.as_ref().unwrap_or(&self.terms.retry_policy);
+        let settlement = policy.settle(claim.attempt, &attempt.outcome, now, jitter);
         tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
-        Verdict { claim, attempt: Some(attempt), settlement, spoken_to }
+        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
@@ -262,7 +288,14 @@ impl Engine {
     ) -> Attempt {
         let (outcome, excerpt, kid) = match letter {
             Ok(letter) => {
-                let parcel = Parcel { url: addressee.url.as_url(), headers: &letter.headers, body: letter.body };
+                let none = CustomHeaders::default();
+                let parcel = Parcel {
+                    url: addressee.url.as_url(),
+                    headers: &letter.headers,
+                    custom: addressee.shared.as_ref().map_or(&none, |shared| &shared.headers),
+                    body: letter.body,
+                    timeout: addressee.handling.timeout,
+                };
                 let (outcome, excerpt) = match egress.post(parcel, begun.at).await {
                     Ok(reply) => {
                         let (status_code, retry_after) = (reply.status_code, reply.retry_after);
@@ -291,7 +324,7 @@ impl Engine {
     ) -> Result<Letter, SigningError> {
         let (keys, signer) = self.signer_of(addressee.tenant_id)?;
         let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
-        let envelope = envelope(&keys, &signer, addressee)?;
+        let envelope = envelope(&keys, &signer, addressee, now)?;
         let write = wire::body(event, &envelope, now);
         let body = match addressee.shares_audience {
             true => {

@@ -25,6 +25,7 @@ pub mod leftovers;
 pub mod master_keys;
 pub mod nodes;
 pub mod operator;
+mod pace;
 pub mod rehearse;
 pub mod revoke;
 pub mod rotate;
@@ -36,7 +37,7 @@ pub mod tenants;
 pub mod webhooks;
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub struct Engine {
     /// Names under which it claims no more, and of which the others are yet to hear.
     given_up: Mutex<Vec<NodeId>>,
     keys: KeyBook,
+    /// How many nodes there are, this one among them.
+    live_nodes: AtomicU32,
     /// Which version of the keys the others know that this node serves.
     reported: Mutex<Option<i64>>,
     measured: Measured,
@@ -149,6 +152,7 @@ impl Engine {
             leftovers: Mutex::default(),
             egress: parts.egress,
             keys: KeyBook::default(),
+            live_nodes: AtomicU32::new(1),
             reported: Mutex::default(),
             measured: Measured::default(),
             revocations: parts.revocations,

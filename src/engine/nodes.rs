@@ -4,6 +4,7 @@
 //! merely paused is fenced off like one whose lease ended.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -161,6 +162,7 @@ impl Engine {
         tx.commit().await?;
         self.note_reported(beat.jwks_version, counts_anew).await?;
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| !given_up.contains(name));
+        self.live_nodes.store(u32::try_from(all.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         for dead in watch.look(&all) {
             self.take_over(dead).await?;
         }

@@ -164,7 +164,7 @@ impl Engine {
 
 /// A delivery that the standby signs.
 async fn letter(stage: &Stage, addressee: &Addressee, event: &Event, now: Timestamp) -> Result<Letter, SigningError> {
-    let envelope = envelope(&stage.keys, &stage.signer, addressee)?;
+    let envelope = envelope(&stage.keys, &stage.signer, addressee, now)?;
     let body = wire::body(event, &envelope, now).await?;
     Ok(wire::seal(event.id, body, &envelope, 1, now))
 }

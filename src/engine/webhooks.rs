@@ -1,6 +1,7 @@
 //! Registering, changing and testing webhooks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,11 +12,17 @@ use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::{EventType, Subscription};
 use crate::domain::id::{EventId, TenantId, WebhookId};
-use crate::domain::webhook::{DisabledReason, Format, Webhook, WebhookState, WebhookUrl};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{
+    CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, Webhook, WebhookState,
+    WebhookUrl,
+};
 use crate::signing::digest::WebhookSecret;
-use crate::signing::{Purpose, SigningError};
+use crate::signing::{Confidential, Purpose, SigningError, TooManySecrets};
 use crate::store::deliveries::Ended;
-use crate::store::{StoreError, deliveries, events, webhooks};
+use crate::store::{Conn, StoreError, deliveries, events, webhooks};
 
 /// How often a change is tried again when somebody else changed the webhook meanwhile.
 const RACES_MAX: u32 = 5;
@@ -29,6 +36,10 @@ pub struct NewWebhook {
     pub description: String,
     pub format: Format,
     pub audience: Option<String>,
+    pub headers: CustomHeaders,
+    /// Its signing secret, if it has one already; else one is made.
+    pub secret: Option<Secret<String>>,
+    pub handling: Handling,
     pub is_enabled: bool,
 }
 
@@ -39,16 +50,34 @@ pub struct Change {
     pub subscriptions: Option<Vec<Subscription>>,
     pub description: Option<String>,
     pub format: Option<Format>,
-    pub audience: Option<AudienceChoice>,
+    /// By default its URL without the query.
+    pub audience: Choice<String>,
+    /// Headers to add or to put in the place of others, and, without a value, to take away.
+    pub headers: Vec<(HeaderName, Option<Secret<String>>)>,
+    pub retry_policy: Choice<RetryPolicy>,
+    pub timeout: Choice<Duration>,
+    pub rate: Choice<DeliveryRate>,
     pub is_enabled: Option<bool>,
 }
 
-/// What tokens for a webhook shall name as their audience.
-#[derive(Debug, Clone)]
-pub enum AudienceChoice {
-    /// Its URL without the query, as by default.
-    Url,
-    Text(String),
+/// What is to become of something that a webhook may choose and need not.
+#[derive(Debug, Clone, Default)]
+pub enum Choice<T> {
+    #[default]
+    Unchanged,
+    /// As by default.
+    Standard,
+    Own(T),
+}
+
+impl<T> Choice<T> {
+    fn over(self, present: Option<T>) -> Option<T> {
+        match self {
+            Self::Unchanged => present,
+            Self::Standard => None,
+            Self::Own(value) => Some(value),
+        }
+    }
 }
 
 /// A sample was not sent.
@@ -72,6 +101,12 @@ pub enum WebhookError {
     /// One answer for every address that may not be reached, so that nobody can map a network by asking.
     #[error("the URL's host may not be reached by webhooks")]
     Blocked,
+    #[error(transparent)]
+    Header(#[from] MalformedHeader),
+    #[error("is whsec_ and base64 of 24 to 64 bytes; leave it out to have one made")]
+    MalformedSecret,
+    #[error(transparent)]
+    TooManySecrets(#[from] TooManySecrets),
     #[error("the webhook is being changed by somebody else")]
     Contended,
 }
@@ -87,6 +122,13 @@ impl From<KeysError> for WebhookError {
     }
 }
 
+/// Another signing secret, shown once.
+pub struct RotatedSecret {
+    pub secret: Secret<String>,
+    /// Until when the one before signs too.
+    pub previous_expires_at: Timestamp,
+}
+
 /// A test delivery that was made, and what came of it.
 pub struct Probe {
     pub event_id: EventId,
@@ -95,7 +137,7 @@ pub struct Probe {
 
 impl Engine {
     /// Registers a webhook. Its signing secret is returned this once; it is kept sealed.
-    pub async fn register_webhook(&self, wish: NewWebhook) -> Result<(Webhook, String), WebhookError> {
+    pub async fn register_webhook(&self, wish: NewWebhook) -> Result<(Webhook, Secret<String>), WebhookError> {
         if !self.egress.may_reach(wish.url.as_url()) {
             return Err(WebhookError::Blocked);
         }
@@ -112,16 +154,18 @@ impl Engine {
             description: wish.description,
             format: wish.format,
             audience: wish.audience,
+            header_names: wish.headers.names(),
+            handling: wish.handling,
             state,
             version: 1,
             last_delivery_at: None,
             created_at: now,
             updated_at: now,
         };
-        let secret = WebhookSecret::text(&self.clock.secret_bytes()?);
-        let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
+        let secret = self.signing_secret(wish.secret)?;
+        let confidential = Confidential::new(secret.clone(), wish.headers);
         let mut tx = self.store.write().await?;
-        let secret_jwe = self.seal(tx.conn(), &purpose, secret.as_bytes()).await?;
+        let secret_jwe = self.seal_confidential(tx.conn(), webhook.id, &confidential).await?;
         webhooks::insert(tx.conn(), &webhook, &secret_jwe).await?;
         tx.commit().await?;
         Ok((webhook, secret))
@@ -141,7 +185,19 @@ impl Engine {
             let mut tx = self.store.write().await?;
             let Some(webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
             let mut changed = self.changed(webhook, change);
-            if webhooks::update(tx.conn(), &changed).await? {
+            let mut secret_jwe = None;
+            if !change.headers.is_empty() {
+                let mut confidential = self.confidential(tx.conn(), id).await?;
+                for (name, value) in change.headers.clone() {
+                    match value {
+                        Some(value) => confidential.headers.set(name, value)?,
+                        None => confidential.headers.remove(&name),
+                    }
+                }
+                changed.header_names = confidential.headers.names();
+                secret_jwe = Some(self.seal_confidential(tx.conn(), id, &confidential).await?);
+            }
+            if webhooks::update(tx.conn(), &changed, secret_jwe.as_deref()).await? {
                 tx.commit().await?;
                 changed.version += 1;
                 return Ok(Some(changed));
@@ -150,17 +206,71 @@ impl Engine {
         Err(WebhookError::Contended)
     }
 
+    /// Puts another signing secret in the place of a webhook's; both sign until the overlap is over. `None` when the tenant
+    /// has no such webhook.
+    pub async fn rotate_secret(
+        &self,
+        tenant_id: TenantId,
+        id: WebhookId,
+        next: Option<Secret<String>>,
+        overlap: Duration,
+    ) -> Result<Option<RotatedSecret>, WebhookError> {
+        let next = self.signing_secret(next)?;
+        for _ in 0..RACES_MAX {
+            let now = self.clock.now();
+            let mut tx = self.store.write().await?;
+            let Some(mut webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+            let mut confidential = self.confidential(tx.conn(), id).await?;
+            let until = now.plus(overlap);
+            confidential.rotate(next.clone(), until, now)?;
+            let secret_jwe = self.seal_confidential(tx.conn(), id, &confidential).await?;
+            webhook.updated_at = now;
+            if webhooks::update(tx.conn(), &webhook, Some(&secret_jwe)).await? {
+                tx.commit().await?;
+                return Ok(Some(RotatedSecret { secret: next, previous_expires_at: until }));
+            }
+        }
+        Err(WebhookError::Contended)
+    }
+
+    fn signing_secret(&self, supplied: Option<Secret<String>>) -> Result<Secret<String>, WebhookError> {
+        match supplied {
+            None => Ok(Secret::new(WebhookSecret::text(&self.clock.secret_bytes()?))),
+            Some(secret) if WebhookSecret::parse(secret.reveal()).is_some() => Ok(secret),
+            Some(_) => Err(WebhookError::MalformedSecret),
+        }
+    }
+
+    async fn confidential(&self, conn: &mut Conn, id: WebhookId) -> Result<Confidential, WebhookError> {
+        let unreadable = || SigningError::Unreadable(id.to_string());
+        let sealed = webhooks::sealed(conn, id).await?.ok_or_else(unreadable)?;
+        let plain = self.master_keys.open(&Purpose::WebhookSecret { webhook_id: id }, &sealed)?;
+        Ok(Confidential::read(&plain).ok_or_else(unreadable)?)
+    }
+
+    async fn seal_confidential(
+        &self,
+        conn: &mut Conn,
+        id: WebhookId,
+        confidential: &Confidential,
+    ) -> Result<String, KeysError> {
+        self.seal(conn, &Purpose::WebhookSecret { webhook_id: id }, &confidential.write()).await
+    }
+
     fn changed(&self, mut webhook: Webhook, change: &Change) -> Webhook {
         let now = self.clock.now();
-        let Change { url, subscriptions, description, format, audience, is_enabled } = change.clone();
+        let Change {
+            url, subscriptions, description, format, audience, retry_policy, timeout, rate, is_enabled, ..
+        } = change.clone();
         webhook.url = url.unwrap_or(webhook.url);
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
         webhook.description = description.unwrap_or(webhook.description);
         webhook.format = format.unwrap_or(webhook.format);
-        webhook.audience = match audience {
-            None => webhook.audience,
-            Some(AudienceChoice::Url) => None,
-            Some(AudienceChoice::Text(text)) => Some(text),
+        webhook.audience = audience.over(webhook.audience);
+        webhook.handling = Handling {
+            retry_policy: retry_policy.over(webhook.handling.retry_policy),
+            timeout: timeout.over(webhook.handling.timeout),
+            rate: rate.over(webhook.handling.rate),
         };
         webhook.state = match (is_enabled, webhook.state) {
             (Some(true), _) => WebhookState::Enabled,

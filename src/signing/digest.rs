@@ -1,8 +1,11 @@
 //! Digests and message authentication codes.
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 /// SHA-256.
 pub fn sha256(message: &[u8]) -> [u8; 32] {
@@ -34,22 +37,26 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The secret that a webhook shares with us: `whsec_` and base64 of 32 bytes (Standard Webhooks 1.0).
+/// The secret that a webhook shares with us: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0).
 pub struct WebhookSecret {
     key: hmac::Key,
 }
 
 impl WebhookSecret {
     const PREFIX: &'static str = "whsec_";
+    const BYTES: RangeInclusive<usize> = 24..=64;
 
     /// How a secret of these random bytes is shown to its owner.
     pub fn text(random: &[u8; 32]) -> String {
         format!("{}{}", Self::PREFIX, STANDARD.encode(random))
     }
 
-    /// Reads what [`WebhookSecret::text`] wrote.
+    /// Reads what [`WebhookSecret::text`] wrote, or somebody else in the same way.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = STANDARD.decode(text.strip_prefix(Self::PREFIX)?).ok()?;
+        let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix(Self::PREFIX)?).ok()?);
+        if !Self::BYTES.contains(&bytes.len()) {
+            return None;
+        }
         Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
     }
 

@@ -5,6 +5,7 @@
 //! signs webhook tokens and nothing else. It is in memory while it signs, and wiped when it does not.
 
 mod aws_lc;
+mod confidential;
 pub mod digest;
 mod jwks;
 mod key_pair;
@@ -17,6 +18,7 @@ mod provider;
 mod signer;
 mod verify;
 
+pub use confidential::{Confidential, TooManySecrets};
 pub use jwks::Jwks;
 pub use key_pair::{KeyPair, PublicJwk, SealedKey};
 pub use master_key::{Purpose, master_key_of};

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 5] = ["foundation", "nodes", "retention", "key_safety", "audit"];
+const NAMES: [&str; 6] = ["foundation", "nodes", "retention", "key_safety", "audit", "webhook_handling"];
 
 const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
@@ -16,6 +16,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0003_retention.sql"),
     include_str!("../../migrations/sqlite/0004_key_safety.sql"),
     include_str!("../../migrations/sqlite/0005_audit.sql"),
+    include_str!("../../migrations/sqlite/0006_webhook_handling.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -24,6 +25,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0003_retention.sql"),
     include_str!("../../migrations/postgres/0004_key_safety.sql"),
     include_str!("../../migrations/postgres/0005_audit.sql"),
+    include_str!("../../migrations/postgres/0006_webhook_handling.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

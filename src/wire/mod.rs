@@ -23,7 +23,8 @@ pub struct Envelope<'a> {
     pub audience: &'a str,
     pub ttl: TokenTtl,
     pub signer: &'a Signer,
-    pub secret: &'a WebhookSecret,
+    /// Every secret that signs now.
+    pub secrets: Vec<&'a WebhookSecret>,
 }
 
 /// A delivery as it goes over the wire.
@@ -48,7 +49,7 @@ pub fn forged(letter: Letter) -> Letter {
 
 /// Puts a body into its envelope.
 pub fn seal(event_id: EventId, body: Bytes, envelope: &Envelope<'_>, attempt: u32, now: Timestamp) -> Letter {
-    let [id, timestamp, signature] = standard::headers(event_id.to_string(), now, &body, envelope.secret);
+    let [id, timestamp, signature] = standard::headers(event_id.to_string(), now, &body, &envelope.secrets);
     let headers = [id, timestamp, signature, ("webhook-attempt", attempt.to_string())];
     Letter { headers, body, kid: envelope.signer.kid().clone() }
 }

@@ -19,7 +19,7 @@ use signet::domain::id::{EventId, NodeId, TenantId, WebhookId};
 use signet::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use signet::domain::time::Timestamp;
 use signet::domain::token::{Algorithm, TokenTtl};
-use signet::domain::webhook::{Format, Webhook, WebhookState, WebhookUrl};
+use signet::domain::webhook::{Format, Handling, Webhook, WebhookState, WebhookUrl};
 use signet::store::{Conn, Store, StoreError, Tx, settings, tenants};
 use tempfile::TempDir;
 
@@ -101,6 +101,8 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         description: "the billing team's".to_owned(),
         format: Format::Token,
         audience: None,
+        header_names: Vec::new(),
+        handling: Handling::default(),
         state: WebhookState::Enabled,
         version: 1,
         last_delivery_at: None,

@@ -3,6 +3,7 @@
 mod access;
 mod delivered;
 mod events;
+mod handling;
 mod idempotency;
 mod matching;
 mod pages;

@@ -16,6 +16,10 @@ async fn a_webhook_is_shown_as_it_was_made() {
         "description": "the shop's",
         "format": "token",
         "audience": "urn:shop",
+        "headers": {"Authorization": "Bearer hunter2", "x-shop": "1"},
+        "retry": {"schedule": [5, 300]},
+        "timeout_seconds": 10,
+        "rate_limit": 50,
         "enabled": true,
     });
 
@@ -33,6 +37,10 @@ async fn a_webhook_is_shown_as_it_was_made() {
         "description": "the shop's",
         "format": "token",
         "audience": "urn:shop",
+        "headers": {"authorization": "***", "x-shop": "***"},
+        "retry": {"schedule": [5, 300]},
+        "timeout_seconds": 10,
+        "rate_limit": 50,
         "enabled": true,
         "status": "active",
         "created_at": "2026-03-01T12:00:00Z",

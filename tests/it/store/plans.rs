@@ -315,7 +315,7 @@ async fn webhooks_are_read_and_changed_by_index() {
         .check(async |database| {
             webhooks::get(database.conn(), tenant_id(1), webhook_id(1)).await.unwrap();
             webhooks::list(database.conn(), tenant_id(1), None, 9).await.unwrap();
-            webhooks::update(database.conn(), &super::webhook(1, &["session"])).await.unwrap();
+            webhooks::update(database.conn(), &super::webhook(1, &["session"]), None).await.unwrap();
             webhooks::disable_gone(database.conn(), &[Listener { webhook_id: webhook_id(1), version: 2 }], second(5))
                 .await
                 .unwrap();

@@ -100,7 +100,7 @@ async fn exchanging_a_secret_leaves_the_webhook_and_its_version_as_they_are() {
     let read = database.secrets().await;
     let mut changed = webhook(1, &["*"]);
     changed.description = "changed meanwhile".to_owned();
-    assert!(webhooks::update(database.conn(), &changed).await.unwrap());
+    assert!(webhooks::update(database.conn(), &changed, None).await.unwrap());
 
     assert!(sealed::exchange_webhook_secret(database.conn(), &read[0], "again").await.unwrap());
     assert!(!sealed::exchange_webhook_secret(database.conn(), &read[0], "once more").await.unwrap());

@@ -154,10 +154,10 @@ async fn a_webhook_of_another_tenant_is_not_found() {
 async fn a_change_made_from_a_stale_version_is_refused_and_changes_nothing() {
     let mut database = Database::with_webhooks(&[webhook(1, &["user"])]).await;
     let first = Webhook { subscriptions: vec!["session".parse().unwrap()], ..webhook(1, &[]) };
-    assert!(webhooks::update(database.conn(), &first).await.unwrap());
+    assert!(webhooks::update(database.conn(), &first, None).await.unwrap());
 
     let stale = Webhook { description: "stale".to_owned(), ..webhook(1, &["*"]) };
-    let changed = webhooks::update(database.conn(), &stale).await.unwrap();
+    let changed = webhooks::update(database.conn(), &stale, None).await.unwrap();
 
     let found = database.found(1).await.unwrap();
     assert!(!changed);
@@ -208,7 +208,7 @@ async fn a_webhook_that_is_gone_is_disabled_once_and_says_so() {
 #[tokio::test]
 async fn a_webhook_that_changed_since_it_was_spoken_to_is_not_disabled() {
     let mut database = Database::with_webhooks(&[webhook(1, &["*"])]).await;
-    assert!(webhooks::update(database.conn(), &webhook(1, &["user"])).await.unwrap());
+    assert!(webhooks::update(database.conn(), &webhook(1, &["user"]), None).await.unwrap());
 
     webhooks::disable_gone(database.conn(), &[spoken_to(1, 1)], second(7)).await.unwrap();
 
@@ -247,7 +247,7 @@ async fn a_webhook_shows_when_a_delivery_was_last_acknowledged() {
 #[tokio::test]
 async fn versions_and_addressees_are_those_of_the_ids_that_exist() {
     let mut database = Database::with_webhooks(&[webhook(1, &["*"]), webhook(2, &["*"])]).await;
-    assert!(webhooks::update(database.conn(), &webhook(2, &["user"])).await.unwrap());
+    assert!(webhooks::update(database.conn(), &webhook(2, &["user"]), None).await.unwrap());
 
     let ids = [1, 2, 9].map(webhook_id);
     let mut versions = webhooks::versions(database.conn(), &ids).await.unwrap();

@@ -1,5 +1,7 @@
 //! Webhooks, and the index that finds who wants to hear of an event.
 
+mod rows;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::bulk::{Set, Words};
@@ -9,7 +11,8 @@ use super::{Conn, Result};
 use crate::domain::event_type::{EventType, Subscription};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DisabledReason, Format, Webhook, WebhookState, WebhookUrl};
+use crate::domain::webhook::Webhook;
+use rows::{WebhookRow, webhook};
 
 /// A webhook that an event concerns, and the version of it that was current then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,25 +30,31 @@ pub struct Addressee {
 }
 
 pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Result<()> {
+    let row = WebhookRow::of(webhook);
     query(
         "insert into webhooks
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
-              disabled_at, disabled_reason, version, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+              disabled_at, disabled_reason, version, created_at, updated_at,
+              header_names, retry_waits, timeout_seconds, rate_limit)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
     .bind(webhook.url.as_str())
-    .bind(&events_text(webhook))
+    .bind(&row.events)
     .bind(&webhook.description)
     .bind(webhook.format.as_str())
     .bind(&webhook.audience)
     .bind(secret_jwe)
-    .bind(disabled_at(webhook.state))
-    .bind(disabled_reason(webhook.state))
+    .bind(row.disabled_at)
+    .bind(row.disabled_reason)
     .bind(webhook.version)
     .bind(webhook.created_at.as_micros())
     .bind(webhook.updated_at.as_micros())
+    .bind(&row.header_names)
+    .bind(&row.retry_waits)
+    .bind(row.timeout_seconds)
+    .bind(row.rate_limit)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -61,7 +70,7 @@ macro_rules! select_webhooks {
                      select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
-                created_at, updated_at
+                created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit
          from webhooks w ",
             $rest
         )
@@ -93,12 +102,16 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId
     rows.iter().map(webhook).collect()
 }
 
-/// Writes a changed webhook over the version it was made from; answers whether that was still the current one.
-pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
+/// Writes a changed webhook over the version it was made from, and what it keeps sealed if that changed too; answers
+/// whether that was still the current one.
+pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>) -> Result<bool> {
+    let row = WebhookRow::of(webhook);
     let changed = query(
         "update webhooks
          set url = $3, events = $4, description = $5, format = $6, audience = $7,
-             disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10
+             disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10,
+             secret_jwe = coalesce($11, secret_jwe),
+             header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -106,13 +119,18 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     .bind(webhook.id.as_bytes())
     .bind(webhook.version)
     .bind(webhook.url.as_str())
-    .bind(&events_text(webhook))
+    .bind(&row.events)
     .bind(&webhook.description)
     .bind(webhook.format.as_str())
     .bind(&webhook.audience)
-    .bind(disabled_at(webhook.state))
-    .bind(disabled_reason(webhook.state))
+    .bind(row.disabled_at)
+    .bind(row.disabled_reason)
     .bind(webhook.updated_at.as_micros())
+    .bind(secret_jwe)
+    .bind(&row.header_names)
+    .bind(&row.retry_waits)
+    .bind(row.timeout_seconds)
+    .bind(row.rate_limit)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -235,15 +253,18 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
         conn,
         Words {
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
+                     timeout_seconds, rate_limit, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, secret_jwe, deleted_at
+                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
+                     timeout_seconds, rate_limit, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                         version, created_at, updated_at, secret_jwe, deleted_at
+                         version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
+                         secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0
@@ -319,45 +340,8 @@ async fn unindex(conn: &mut Conn, id: WebhookId) -> Result<()> {
     Ok(())
 }
 
-fn events_text(webhook: &Webhook) -> String {
-    let names: Vec<&str> = webhook.subscriptions.iter().map(Subscription::as_str).collect();
-    names.join(" ")
-}
-
-fn disabled_at(state: WebhookState) -> Option<i64> {
-    match state {
-        WebhookState::Enabled => None,
-        WebhookState::Disabled { at, .. } => Some(at.as_micros()),
-    }
-}
-
-fn disabled_reason(state: WebhookState) -> Option<&'static str> {
-    match state {
-        WebhookState::Enabled => None,
-        WebhookState::Disabled { reason, .. } => Some(reason.as_str()),
-    }
-}
-
-fn webhook(row: &Row) -> Result<Webhook> {
-    let record = Record::new("webhooks", row);
-    let state = match record.instant_or_null("disabled_at")? {
-        None => WebhookState::Enabled,
-        Some(at) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
-    };
-    let names = record.text("events")?;
-    let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();
-    Ok(Webhook {
-        id: WebhookId::from_bytes(record.id("id")?),
-        tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
-        url: record.word("url", WebhookUrl::from_record)?,
-        subscriptions: subscriptions.map_err(|_| record.corrupt("events", "not event types"))?,
-        description: record.text("description")?,
-        format: record.word("format", Format::parse)?,
-        audience: record.text_or_null("audience")?,
-        state,
-        version: record.int("version")?,
-        last_delivery_at: record.instant_or_null("last_delivery_at")?,
-        created_at: record.instant("created_at")?,
-        updated_at: record.instant("updated_at")?,
-    })
+/// What a webhook keeps sealed.
+pub async fn sealed(conn: &mut Conn, id: WebhookId) -> Result<Option<String>> {
+    let row = query("select secret_jwe from webhooks where id = $1").bind(id.as_bytes()).fetch_optional(conn).await?;
+    row.as_ref().map(|row| Record::new("webhooks", row).text("secret_jwe")).transpose()
 }

@@ -1,21 +1,11 @@
-//! A webhook: where to, about what, and how it is written.
+//! Where a webhook's deliveries go.
 
 use std::fmt;
 
 use url::{Host, Url};
 
-use super::event_type::Subscription;
-use super::id::{TenantId, WebhookId};
-use super::time::Timestamp;
-
 /// The longest callback URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
-/// The most subscriptions one webhook has.
-pub const SUBSCRIPTIONS_MAX: usize = 100;
-/// The longest description, in characters.
-pub const DESCRIPTION_CHARS_MAX: usize = 500;
-/// The longest audience, in bytes.
-pub const AUDIENCE_BYTES_MAX: usize = 1_024;
 
 /// An absolute http or https URL with a host. Whether its address may be reached is for `egress` to judge.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,89 +96,6 @@ impl fmt::Debug for WebhookUrl {
 pub enum PlainHttp {
     Accepted,
     Refused,
-}
-
-/// How a delivery is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `{"event","token"}`, the token a JWS.
-    Token,
-}
-
-impl Format {
-    pub const ALL: [Self; 1] = [Self::Token];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == text)
-    }
-}
-
-/// Why a webhook hears of nothing at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// Somebody switched it off.
-    Requested,
-    /// Its receiver answered 410 Gone.
-    Gone,
-}
-
-impl DisabledReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Gone => "gone",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Requested, Self::Gone].into_iter().find(|reason| reason.as_str() == text)
-    }
-}
-
-/// Whether a webhook hears of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookState {
-    Enabled,
-    Disabled { at: Timestamp, reason: DisabledReason },
-}
-
-impl WebhookState {
-    pub fn is_enabled(self) -> bool {
-        matches!(self, Self::Enabled)
-    }
-}
-
-/// A webhook as it is remembered. Its signing secret is kept beside it, sealed.
-#[derive(Debug, Clone)]
-pub struct Webhook {
-    pub id: WebhookId,
-    pub tenant_id: TenantId,
-    pub url: WebhookUrl,
-    pub subscriptions: Vec<Subscription>,
-    pub description: String,
-    pub format: Format,
-    /// The audience it chose; by default its URL without the query.
-    pub audience: Option<String>,
-    pub state: WebhookState,
-    /// Grows with every change, so that whoever keeps a copy knows when it is stale.
-    pub version: i64,
-    /// When one of the latest hundred deliveries was last acknowledged.
-    pub last_delivery_at: Option<Timestamp>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-}
-
-impl Webhook {
-    /// What a token for this webhook names as its audience.
-    pub fn effective_audience(&self) -> String {
-        self.audience.clone().unwrap_or_else(|| self.url.audience())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,264 @@
+//! `/v1/webhooks`.
+
+mod members;
+mod view;
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::patch::{Patched, not_null};
+use super::views::AttemptView;
+use crate::api::Api;
+use crate::api::body::{Faults, Json, OptionalJson};
+use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
+use crate::api::page::{PageParams, Params, Path};
+use crate::api::problem::Problem;
+use crate::domain::event_type::EventType;
+use crate::domain::id::{TenantId, WebhookId};
+use crate::domain::secret::Secret;
+use crate::domain::webhook::{Format, Handling, PlainHttp, WebhookUrl};
+use crate::engine::Engine;
+use crate::engine::webhooks::{Change, NewWebhook, Probe};
+use crate::store::webhooks;
+use members::Retry;
+
+use view::WebhookView;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateWebhook {
+    url: String,
+    events: Vec<String>,
+    description: Option<String>,
+    format: Option<String>,
+    audience: Option<String>,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    secret: Option<String>,
+    retry: Option<Retry>,
+    timeout_seconds: Option<u64>,
+    rate_limit: Option<u32>,
+    enabled: Option<bool>,
+}
+
+pub(super) async fn create(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Json(body): Json<CreateWebhook>,
+) -> Result<Response, Problem> {
+    let wish = body.wish(access.tenant_id, engine.terms.plain_http)?;
+    let (webhook, secret) = engine.register_webhook(wish).await?;
+    let view = WebhookView::of(webhook).with(&secret);
+    Ok((StatusCode::CREATED, axum::Json(view)).into_response())
+}
+
+impl CreateWebhook {
+    fn wish(self, tenant_id: TenantId, plain_http: PlainHttp) -> Result<NewWebhook, Problem> {
+        let mut faults = Faults::default();
+        let url = faults.take("/url", WebhookUrl::parse(&self.url, plain_http));
+        let subscriptions = members::subscriptions(&self.events, &mut faults);
+        let description = self.description.and_then(|text| members::description(text, &mut faults));
+        let format = self.format.map_or(Some(Format::Token), |text| members::format(&text, &mut faults));
+        let audience = self.audience.and_then(|text| members::audience(text, &mut faults));
+        let headers = members::all_headers(self.headers.unwrap_or_default(), &mut faults);
+        let secret = self.secret.map(Secret::new);
+        let handling = Handling {
+            retry_policy: self.retry.and_then(|retry| members::retry_policy(&retry, &mut faults)),
+            timeout: self.timeout_seconds.and_then(|seconds| members::timeout(seconds, &mut faults)),
+            rate: self.rate_limit.and_then(|count| members::rate(count, &mut faults)),
+        };
+        faults.none()?;
+        let (Some(url), Some(format)) = (url, format) else { return Err(Problem::internal()) };
+        let (description, is_enabled) = (description.unwrap_or_default(), self.enabled.unwrap_or(true));
+        Ok(NewWebhook {
+            tenant_id,
+            url,
+            subscriptions,
+            description,
+            format,
+            audience,
+            headers,
+            secret,
+            handling,
+            is_enabled,
+        })
+    }
+}
+
+pub(super) async fn list(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Params(params): Params<PageParams>,
+) -> Result<Response, Problem> {
+    let page = params.page()?;
+    let mut reader = engine.store.read().await?;
+    let before = page.after.map(WebhookId::from_bytes);
+    let fetched = webhooks::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;
+    Ok(axum::Json(page.show(fetched, |webhook| *webhook.id.as_bytes(), WebhookView::of)).into_response())
+}
+
+pub(super) async fn show(
+    State(engine): State<Api>,
+    access: Access<WebhooksRead>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<WebhookView>, Problem> {
+    let mut reader = engine.store.read().await?;
+    let webhook = webhooks::get(reader.conn(), access.tenant_id, webhook_id(&id)?).await?;
+    webhook.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeWebhook {
+    #[serde(default, deserialize_with = "not_null")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    events: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    format: Option<String>,
+    #[serde(default)]
+    audience: Patched<String>,
+    /// A merge patch of its own: what is not named stays.
+    #[serde(default, deserialize_with = "not_null")]
+    headers: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default)]
+    retry: Patched<Retry>,
+    #[serde(default)]
+    timeout_seconds: Patched<u64>,
+    #[serde(default)]
+    rate_limit: Patched<u32>,
+    #[serde(default, deserialize_with = "not_null")]
+    enabled: Option<bool>,
+}
+
+pub(super) async fn change(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(id): Path<String>,
+    Json(body): Json<ChangeWebhook>,
+) -> Result<axum::Json<WebhookView>, Problem> {
+    let id = webhook_id(&id)?;
+    let change = body.change(&engine)?;
+    let changed = engine.change_webhook(access.tenant_id, id, &change).await?;
+    changed.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
+}
+
+impl ChangeWebhook {
+    fn change(self, engine: &Engine) -> Result<Change, Problem> {
+        let mut faults = Faults::default();
+        let plain_http = engine.terms.plain_http;
+        let change = Change {
+            url: self.url.and_then(|text| faults.take("/url", WebhookUrl::parse(&text, plain_http))),
+            subscriptions: self.events.map(|names| members::subscriptions(&names, &mut faults)),
+            description: self.description.and_then(|text| members::description(text, &mut faults)),
+            format: self.format.and_then(|text| members::format(&text, &mut faults)),
+            audience: self.audience.choice(|text| members::audience(text, &mut faults)),
+            headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
+            retry_policy: self.retry.choice(|retry| members::retry_policy(&retry, &mut faults)),
+            timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
+            rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
+            is_enabled: self.enabled,
+        };
+        faults.none()?;
+        Ok(change)
+    }
+}
+
+pub(super) async fn remove(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    match engine.delete_webhook(access.tenant_id, webhook_id(&id)?).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(missing()),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateSecret {
+    /// For how long the one before signs too.
+    #[serde(default)]
+    overlap_seconds: Option<u64>,
+    #[serde(default)]
+    secret: Option<String>,
+}
+
+/// Another signing secret, shown once.
+#[derive(Serialize)]
+struct RotatedView {
+    webhook_id: String,
+    signing_secret: String,
+    previous_expires_at: String,
+}
+
+pub(super) async fn rotate_secret(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(id): Path<String>,
+    OptionalJson(body): OptionalJson<RotateSecret>,
+) -> Result<Response, Problem> {
+    let id = webhook_id(&id)?;
+    let mut faults = Faults::default();
+    let overlap = members::overlap(body.overlap_seconds, &mut faults);
+    let next = body.secret.map(Secret::new);
+    faults.none()?;
+    let rotated = engine.rotate_secret(access.tenant_id, id, next, overlap).await?.ok_or_else(missing)?;
+    let view = RotatedView {
+        webhook_id: id.to_string(),
+        signing_secret: rotated.secret.reveal().clone(),
+        previous_expires_at: rotated.previous_expires_at.to_string(),
+    };
+    Ok(axum::Json(view).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestWebhook {
+    event: String,
+}
+
+/// What came of a test delivery.
+#[derive(Debug, Serialize)]
+struct Tested {
+    webhook_id: String,
+    event_id: String,
+    event: String,
+    delivered: bool,
+    attempt: AttemptView,
+}
+
+pub(super) async fn test(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(id): Path<String>,
+    Json(body): Json<TestWebhook>,
+) -> Result<Response, Problem> {
+    let id = webhook_id(&id)?;
+    let event_type = body.event.parse::<EventType>().map_err(|error| Problem::invalid_one("/event", error))?;
+    let probe = engine.probe_webhook(access.tenant_id, id, event_type).await?;
+    let Probe { event_id, attempt } = probe.ok_or_else(missing)?;
+    let tested = Tested {
+        webhook_id: id.to_string(),
+        event_id: event_id.to_string(),
+        event: body.event,
+        delivered: attempt.outcome.is_acknowledged(),
+        attempt: AttemptView::of(attempt),
+    };
+    Ok(axum::Json(tested).into_response())
+}
+
+/// What is not an id cannot be the id of one of theirs either.
+pub(super) fn webhook_id(text: &str) -> Result<WebhookId, Problem> {
+    text.parse().map_err(|_| missing())
+}
+
+pub(super) fn missing() -> Problem {
+    Problem::not_found("webhook")
+}

@@ -1,0 +1,161 @@
+//! Headers that a webhook adds to its deliveries, such as the one by which a gateway lets them in.
+
+use std::fmt;
+
+use crate::domain::secret::Secret;
+
+/// How many headers a webhook may add.
+pub const HEADERS_MAX: usize = 16;
+/// The longest name, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// The longest value, in bytes.
+const VALUE_BYTES_MAX: usize = 1_024;
+
+/// Names that HTTP, our client or a format needs for itself.
+const RESERVED: [&str; 17] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-request-id",
+];
+/// Whatever begins like this is ours, a proxy's or a browser's.
+const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "sec-", "signature", "signet-", "webhook-"];
+
+/// A header's name (RFC 9110 5.6.2), in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeaderName(String);
+
+/// No header that a webhook may add.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedHeader {
+    #[error("is no name of a header; a name is 1 to {NAME_BYTES_MAX} letters, digits and any of !#$%&'*+-.^_`|~")]
+    Name,
+    #[error("is a header that Signet or HTTP sets itself; choose another name")]
+    Reserved,
+    #[error("is the same header as another one; names differ in more than upper and lower case")]
+    Twice,
+    #[error("must be 1 to {VALUE_BYTES_MAX} visible ASCII characters with single spaces or tabs only between them")]
+    Value,
+    #[error("adds more than {HEADERS_MAX} headers")]
+    TooMany,
+}
+
+impl HeaderName {
+    pub fn parse(text: &str) -> Result<Self, MalformedHeader> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(is_token) {
+            return Err(MalformedHeader::Name);
+        }
+        let name = text.to_ascii_lowercase();
+        if RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(MalformedHeader::Reserved);
+        }
+        Ok(Self(name))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Headers with their values, which may be credentials.
+#[derive(Debug, Clone, Default)]
+pub struct CustomHeaders(Vec<(HeaderName, Secret<String>)>);
+
+impl CustomHeaders {
+    /// A value as it may be sent (RFC 9110 5.5).
+    pub fn check_value(value: &str) -> Result<(), MalformedHeader> {
+        let is_visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
+        let is_trimmed = value.trim_matches([' ', '\t']) == value;
+        let fits = !value.is_empty() && value.len() <= VALUE_BYTES_MAX;
+        if fits && is_trimmed && value.bytes().all(is_visible) { Ok(()) } else { Err(MalformedHeader::Value) }
+    }
+
+    /// Adds a header, or puts another value in its place.
+    pub fn set(&mut self, name: HeaderName, value: Secret<String>) -> Result<(), MalformedHeader> {
+        Self::check_value(value.reveal())?;
+        if let Some((_, present)) = self.0.iter_mut().find(|(present, _)| *present == name) {
+            *present = value;
+            return Ok(());
+        }
+        if self.0.len() == HEADERS_MAX {
+            return Err(MalformedHeader::TooMany);
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+
+    pub fn remove(&mut self, name: &HeaderName) {
+        self.0.retain(|(present, _)| present != name);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        self.0.iter().map(|(name, value)| (name, value.reveal().as_str()))
+    }
+
+    pub fn names(&self) -> Vec<HeaderName> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn added(name: &str, value: &str) -> Result<(), MalformedHeader> {
+        CustomHeaders::default().set(HeaderName::parse(name)?, Secret::new(value.to_owned()))
+    }
+
+    #[test]
+    fn what_http_or_a_format_needs_for_itself_is_refused() {
+        assert_eq!(added("Host", "a"), Err(MalformedHeader::Reserved));
+        assert_eq!(added("Content-Length", "1"), Err(MalformedHeader::Reserved));
+        assert_eq!(added("Proxy-Authorization", "a"), Err(MalformedHeader::Reserved));
+        assert_eq!(added("Webhook-Id", "a"), Err(MalformedHeader::Reserved));
+        assert_eq!(added("SIGNATURE-INPUT", "a"), Err(MalformedHeader::Reserved));
+        assert_eq!(added("X Y", "a"), Err(MalformedHeader::Name));
+        assert_eq!(added("", "a"), Err(MalformedHeader::Name));
+        assert_eq!(added("Authorization", "Bearer abc"), Ok(()));
+    }
+
+    #[test]
+    fn a_value_that_would_end_its_line_is_refused() {
+        assert_eq!(added("x-a", "a\r\nHost: b"), Err(MalformedHeader::Value));
+        assert_eq!(added("x-a", " a"), Err(MalformedHeader::Value));
+        assert_eq!(added("x-a", ""), Err(MalformedHeader::Value));
+        assert_eq!(added("x-a", "ä"), Err(MalformedHeader::Value));
+        assert_eq!(added("x-a", &"a".repeat(1_025)), Err(MalformedHeader::Value));
+    }
+
+    #[test]
+    fn a_header_is_there_once_and_does_not_print_its_value() {
+        let mut headers = CustomHeaders::default();
+        headers.set(HeaderName::parse("X-A").unwrap(), Secret::new("1".to_owned())).unwrap();
+        headers.set(HeaderName::parse("x-a").unwrap(), Secret::new("hunter2".to_owned())).unwrap();
+
+        assert_eq!(
+            headers.iter().map(|(name, value)| (name.as_str(), value)).collect::<Vec<_>>(),
+            [("x-a", "hunter2")]
+        );
+        assert!(!format!("{headers:?}").contains("hunter2"));
+    }
+}

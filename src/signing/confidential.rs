@@ -1,0 +1,167 @@
+//! What a webhook's record keeps sealed: the secrets that sign its deliveries, and the values of its own headers.
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::digest::WebhookSecret;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{CustomHeaders, HeaderName};
+
+/// How many secrets sign at a time.
+const SECRETS_MAX: usize = 8;
+
+/// There are as many secrets as may be: a receiver would have to try all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{SECRETS_MAX} secrets sign already; wait until the overlap of one ends")]
+pub struct TooManySecrets;
+
+/// A secret, and when it signs no more.
+pub struct SharedSecret {
+    text: Secret<String>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a webhook's record keeps sealed.
+pub struct Confidential {
+    /// Oldest first; the last does not expire.
+    secrets: Vec<SharedSecret>,
+    pub headers: CustomHeaders,
+}
+
+/// How it is written.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    secrets: Vec<SecretRecord>,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SecretRecord {
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.secrets.iter_mut().for_each(|secret| secret.text.zeroize());
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
+}
+
+impl Confidential {
+    pub fn new(secret: Secret<String>, headers: CustomHeaders) -> Self {
+        Self { secrets: vec![SharedSecret { text: secret, expires_at: None }], headers }
+    }
+
+    /// Reads what was sealed. A record of a webhook that never had more than one secret may be that secret alone.
+    pub fn read(plain: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(plain).ok()?;
+        if WebhookSecret::parse(text).is_some() {
+            return Some(Self::new(Secret::new(text.to_owned()), CustomHeaders::default()));
+        }
+        let record: Record = serde_json::from_str(text).ok()?;
+        let secrets = record.secrets.iter().map(|secret| SharedSecret {
+            text: Secret::new(secret.text.clone()),
+            expires_at: secret.expires_at.map(Timestamp::from_micros),
+        });
+        let mut headers = CustomHeaders::default();
+        for (name, value) in &record.headers {
+            headers.set(HeaderName::parse(name).ok()?, Secret::new(value.clone())).ok()?;
+        }
+        let secrets: Vec<SharedSecret> = secrets.collect();
+        if secrets.is_empty() { None } else { Some(Self { secrets, headers }) }
+    }
+
+    /// What is to be sealed.
+    pub fn write(&self) -> Zeroizing<Vec<u8>> {
+        let secrets = self.secrets.iter().map(|secret| SecretRecord {
+            text: secret.text.reveal().clone(),
+            expires_at: secret.expires_at.map(Timestamp::as_micros),
+        });
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_owned()));
+        let record = Record { secrets: secrets.collect(), headers: headers.collect() };
+        Zeroizing::new(serde_json::to_vec(&record).unwrap_or_default())
+    }
+
+    /// Puts another secret in the place of the one that does not expire, which goes on signing until an instant. What has
+    /// expired is forgotten, and nothing signs for longer than was said before.
+    pub fn rotate(&mut self, next: Secret<String>, until: Timestamp, now: Timestamp) -> Result<(), TooManySecrets> {
+        for secret in &mut self.secrets {
+            secret.expires_at = Some(secret.expires_at.unwrap_or(until));
+        }
+        self.secrets.retain(|secret| secret.expires_at.is_some_and(|at| at > now));
+        if self.secrets.len() >= SECRETS_MAX {
+            return Err(TooManySecrets);
+        }
+        self.secrets.push(SharedSecret { text: next, expires_at: None });
+        Ok(())
+    }
+
+    /// The secrets, ready to sign, newest first: a receiver that knows one tries the likeliest first.
+    pub fn signers(&self) -> Option<Vec<(WebhookSecret, Option<Timestamp>)>> {
+        let signer = |secret: &SharedSecret| Some((WebhookSecret::parse(secret.text.reveal())?, secret.expires_at));
+        self.secrets.iter().rev().map(signer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+    const LATER: Timestamp = Timestamp::from_micros(2_000_000);
+
+    fn secret(number: u8) -> Secret<String> {
+        Secret::new(WebhookSecret::text(&[number; 32]))
+    }
+
+    fn expiries(confidential: &Confidential) -> Vec<Option<Timestamp>> {
+        confidential.signers().unwrap().into_iter().map(|(_, expires_at)| expires_at).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut headers = CustomHeaders::default();
+        headers.set(HeaderName::parse("authorization").unwrap(), Secret::new("Bearer a\"b".to_owned())).unwrap();
+        let mut confidential = Confidential::new(secret(1), headers);
+        confidential.rotate(secret(2), LATER, NOW).unwrap();
+
+        let read = Confidential::read(&confidential.write()).unwrap();
+
+        assert_eq!(expiries(&read), [None, Some(LATER)]);
+        assert_eq!(read.headers.iter().map(|(_, value)| value).collect::<Vec<_>>(), ["Bearer a\"b"]);
+    }
+
+    #[test]
+    fn a_record_that_is_a_secret_alone_is_read() {
+        let read = Confidential::read(secret(1).reveal().as_bytes()).unwrap();
+
+        assert_eq!(expiries(&read), [None]);
+        assert!(Confidential::read(b"{\"secrets\":[],\"headers\":[]}").is_none());
+        assert!(Confidential::read(b"nonsense").is_none());
+    }
+
+    #[test]
+    fn a_secret_signs_until_its_overlap_ends_and_no_rotation_prolongs_it() {
+        let mut confidential = Confidential::new(secret(1), CustomHeaders::default());
+
+        confidential.rotate(secret(2), LATER, NOW).unwrap();
+        confidential.rotate(secret(3), LATER.plus(std::time::Duration::from_secs(9)), NOW).unwrap();
+        assert_eq!(expiries(&confidential)[2], Some(LATER));
+        confidential.rotate(secret(4), LATER, LATER).unwrap();
+
+        assert_eq!(expiries(&confidential).len(), 2, "the first has ended, and the third ends at once");
+    }
+
+    #[test]
+    fn secrets_that_sign_at_a_time_are_bounded() {
+        let mut confidential = Confidential::new(secret(0), CustomHeaders::default());
+        for number in 1..8 {
+            confidential.rotate(secret(number), LATER, NOW).unwrap();
+        }
+
+        assert_eq!(confidential.rotate(secret(9), LATER, NOW), Err(TooManySecrets));
+    }
+}

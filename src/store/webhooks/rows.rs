@@ -1,0 +1,93 @@
+//! A webhook as its table holds it.
+
+use crate::domain::event_type::Subscription;
+use crate::domain::id::{TenantId, WebhookId};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::webhook::{
+    DeliveryRate, DisabledReason, Format, Handling, HeaderName, Webhook, WebhookState, WebhookUrl,
+};
+use crate::store::Result;
+use crate::store::record::{Record, Row};
+
+/// The columns that are not written as they are.
+pub(super) struct WebhookRow {
+    pub(super) events: String,
+    pub(super) disabled_at: Option<i64>,
+    pub(super) disabled_reason: Option<&'static str>,
+    pub(super) header_names: String,
+    pub(super) retry_waits: Option<String>,
+    pub(super) timeout_seconds: Option<i64>,
+    pub(super) rate_limit: Option<i64>,
+}
+
+impl WebhookRow {
+    pub(super) fn of(webhook: &Webhook) -> Self {
+        let Handling { retry_policy, timeout, rate } = &webhook.handling;
+        let (disabled_at, disabled_reason) = match webhook.state {
+            WebhookState::Enabled => (None, None),
+            WebhookState::Disabled { at, reason } => (Some(at.as_micros()), Some(reason.as_str())),
+        };
+        Self {
+            events: joined(webhook.subscriptions.iter().map(Subscription::as_str)),
+            disabled_at,
+            disabled_reason,
+            header_names: joined(webhook.header_names.iter().map(HeaderName::as_str)),
+            retry_waits: retry_policy.as_ref().map(written),
+            timeout_seconds: timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
+            rate_limit: rate.map(|rate| i64::from(rate.get())),
+        }
+    }
+}
+
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(" ")
+}
+
+fn written(policy: &RetryPolicy) -> String {
+    policy.waits().iter().map(|wait| wait.as_secs().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn webhook(row: &Row) -> Result<Webhook> {
+    let record = Record::new("webhooks", row);
+    let state = match record.instant_or_null("disabled_at")? {
+        None => WebhookState::Enabled,
+        Some(at) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
+    };
+    let names = record.text("events")?;
+    let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();
+    let header_names = record.text("header_names")?;
+    let header_names: std::result::Result<Vec<_>, _> = header_names.split_whitespace().map(HeaderName::parse).collect();
+    Ok(Webhook {
+        id: WebhookId::from_bytes(record.id("id")?),
+        tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
+        url: record.word("url", WebhookUrl::from_record)?,
+        subscriptions: subscriptions.map_err(|_| record.corrupt("events", "not event types"))?,
+        description: record.text("description")?,
+        format: record.word("format", Format::parse)?,
+        audience: record.text_or_null("audience")?,
+        header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
+        handling: handling(&record)?,
+        state,
+        version: record.int("version")?,
+        last_delivery_at: record.instant_or_null("last_delivery_at")?,
+        created_at: record.instant("created_at")?,
+        updated_at: record.instant("updated_at")?,
+    })
+}
+
+fn handling(record: &Record<'_>) -> Result<Handling> {
+    let retry_policy = record.text_or_null("retry_waits")?.map(|waits| {
+        let seconds: std::result::Result<Vec<u64>, _> = waits.split_whitespace().map(str::parse).collect();
+        let policy = seconds.ok().and_then(|seconds| Handling::retry_policy(&seconds).ok());
+        policy.ok_or_else(|| record.corrupt("retry_waits", "not a schedule"))
+    });
+    let timeout = record.int_or_null("timeout_seconds")?.map(|seconds| {
+        let timeout = u64::try_from(seconds).ok().and_then(|seconds| Handling::timeout(seconds).ok());
+        timeout.ok_or_else(|| record.corrupt("timeout_seconds", "not a timeout"))
+    });
+    let rate = record.int_or_null("rate_limit")?.map(|count| {
+        let rate = u32::try_from(count).ok().and_then(|count| DeliveryRate::per_second(count).ok());
+        rate.ok_or_else(|| record.corrupt("rate_limit", "not a rate"))
+    });
+    Ok(Handling { retry_policy: retry_policy.transpose()?, timeout: timeout.transpose()?, rate: rate.transpose()? })
+}
