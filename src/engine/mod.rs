@@ -27,6 +27,7 @@ pub mod nodes;
 pub mod operator;
 mod pace;
 pub mod rehearse;
+pub mod replay;
 pub mod revoke;
 pub mod rotate;
 pub mod senders;

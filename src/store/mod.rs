@@ -21,6 +21,7 @@ mod postgres;
 mod query;
 pub mod queue;
 mod record;
+pub mod replay;
 pub mod revocations;
 pub mod sealed;
 pub mod service_time;

@@ -5,10 +5,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::patch::not_null;
 use super::views::{AttemptView, DeliveryView};
 use super::webhooks::{missing as missing_webhook, webhook_id};
 use crate::api::Api;
-use crate::api::body::Faults;
+use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, DeliveriesReplay, WebhooksRead};
 use crate::api::page::{PageOf, PageParams, Params, Path};
 use crate::api::problem::Problem;
@@ -16,6 +17,7 @@ use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
+use crate::engine::replay::{Span, Wanted};
 use crate::store::deliveries::{self, Filter};
 use crate::store::{Conn, webhooks};
 
@@ -104,6 +106,69 @@ pub(super) async fn retry(
     let mut reader = engine.store.read().await?;
     let delivery = one(reader.conn(), key).await?.ok_or_else(missing)?;
     Ok((StatusCode::ACCEPTED, axum::Json(DeliveryView::of(delivery))).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replay {
+    from: String,
+    #[serde(default, deserialize_with = "not_null")]
+    to: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    after: Option<String>,
+}
+
+/// What a replay has made due.
+#[derive(Debug, Serialize)]
+struct ReplayedView {
+    webhook_id: String,
+    scheduled: u64,
+    complete: bool,
+    /// What to send as `after` to go on, when the span is not gone through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+impl Replay {
+    fn parse(self) -> Result<(Wanted, Span), Problem> {
+        let mut faults = Faults::default();
+        let from = faults.take("/from", Timestamp::parse_rfc3339(&self.from));
+        let to = self.to.and_then(|to| faults.take("/to", Timestamp::parse_rfc3339(&to)));
+        if from.is_some() && to.is_some() && to < from {
+            faults.add("/to", "is before `from`");
+        }
+        let wanted = match self.status.as_deref() {
+            None | Some("failed") => Wanted::Failed,
+            Some("all") => Wanted::All,
+            Some(_) => {
+                faults.add("/status", "is one of: failed, all");
+                Wanted::Failed
+            }
+        };
+        let after = self.after.and_then(|after| faults.take("/after", after.parse::<EventId>()));
+        faults.none()?;
+        Ok((wanted, Span { from: from.ok_or_else(Problem::internal)?, to, after }))
+    }
+}
+
+pub(super) async fn replay(
+    State(engine): State<Api>,
+    access: Access<DeliveriesReplay>,
+    Path(id): Path<String>,
+    Json(body): Json<Replay>,
+) -> Result<Response, Problem> {
+    let id = webhook_id(&id)?;
+    let (wanted, span) = body.parse()?;
+    let replayed = engine.replay(access.tenant_id, id, wanted, span).await?;
+    let view = ReplayedView {
+        webhook_id: id.to_string(),
+        scheduled: replayed.scheduled,
+        complete: replayed.after.is_none(),
+        after: replayed.after.map(|after| after.to_string()),
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(view)).into_response())
 }
 
 async fn existing(conn: &mut Conn, tenant_id: TenantId, id: &str) -> Result<WebhookId, Problem> {

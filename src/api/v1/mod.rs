@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
         .route("/v1/webhooks/{id}/test", post(webhooks::test))
         .route("/v1/webhooks/{id}/secret/rotate", post(webhooks::rotate_secret))
+        .route("/v1/webhooks/{id}/replay", post(deliveries::replay))
         .route("/v1/webhooks/{id}/deliveries", get(deliveries::list))
         .route("/v1/webhooks/{id}/deliveries/{event_id}", get(deliveries::show))
         .route("/v1/webhooks/{id}/deliveries/{event_id}/retry", post(deliveries::retry))

@@ -1,0 +1,114 @@
+//! Sending a webhook again what it did not get, or all that there was.
+//!
+//! What a webhook did not get is more than what failed: while it was disabled, nothing was meant for it. So the events
+//! themselves are gone through, and each that its subscriptions cover is weighed.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::deliveries::RetryError;
+use crate::domain::delivery::{DeliveryKey, Ending};
+use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
+use crate::store::queue::Entry;
+use crate::store::replay::{self, Candidate};
+use crate::store::{Conn, StoreError, deliveries, queue, webhooks};
+
+/// Ids begin with whole ones.
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// Events that are gone through in one transaction.
+const PAGE: u32 = 500;
+/// Pages that are gone through in one request.
+const PAGES_MAX: u32 = 40;
+
+/// Which events go again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those that were not acknowledged, and those that were not meant for it at the time.
+    Failed,
+    All,
+}
+
+/// A span of events.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub from: Timestamp,
+    /// By default, now.
+    pub to: Option<Timestamp>,
+    /// The last event of a request before, after which to go on.
+    pub after: Option<EventId>,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Replayed {
+    pub scheduled: u64,
+    /// Where to go on, if the span is not gone through.
+    pub after: Option<EventId>,
+}
+
+impl Engine {
+    /// Makes deliveries of a span due now, those that wait for their next attempt among them. Like one that is retried, each that had used all of its attempts gets one more.
+    pub async fn replay(
+        &self,
+        tenant_id: TenantId,
+        id: WebhookId,
+        wanted: Wanted,
+        span: Span,
+    ) -> Result<Replayed, RetryError> {
+        let to = EventId::first_at(span.to.unwrap_or_else(|| self.clock.now()).plus(MILLISECOND));
+        let mut from = span.after.map_or(EventId::first_at(span.from), |after| after.next());
+        let (mut scheduled, mut last) = (0, None);
+        for _ in 0..PAGES_MAX {
+            let mut tx = self.store.write().await?;
+            let webhook = webhooks::get(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;
+            if !webhook.state.is_enabled() {
+                return Err(RetryError::Disabled);
+            }
+            let page = replay::candidates(tx.conn(), (tenant_id, id), (from, to), PAGE).await?;
+            let chosen = page.iter().filter(|candidate| is_wanted(&webhook, candidate, wanted));
+            let chosen: Vec<&Candidate> = chosen.collect();
+            self.schedule(tx.conn(), id, &chosen).await?;
+            tx.commit().await?;
+            scheduled += u64::try_from(chosen.len()).unwrap_or(u64::MAX);
+            if !chosen.is_empty() {
+                self.lanes().note_due(id, self.clock.now());
+                self.due.notify_one();
+            }
+            last = page.last().map(|candidate| candidate.event_id);
+            match last {
+                Some(last) if page.len() == usize::try_from(PAGE).unwrap_or(usize::MAX) => from = last.next(),
+                _ => return Ok(Replayed { scheduled, after: None }),
+            }
+        }
+        Ok(Replayed { scheduled, after: last })
+    }
+
+    async fn schedule(&self, conn: &mut Conn, webhook_id: WebhookId, chosen: &[&Candidate]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut entries = Vec::with_capacity(chosen.len());
+        for candidate in chosen {
+            let key = DeliveryKey { webhook_id, event_id: candidate.event_id };
+            if candidate.is_queued {
+                queue::hasten(conn, key, now).await?;
+                continue;
+            }
+            let attempts = match candidate.ending {
+                Some(_) => deliveries::reopen(conn, key).await?.unwrap_or_default(),
+                None => 0,
+            };
+            entries.push(Entry { key, due_at: now, attempts, node_id: None });
+        }
+        if entries.is_empty() { Ok(()) } else { queue::insert(conn, &entries).await }
+    }
+}
+
+fn is_wanted(webhook: &Webhook, candidate: &Candidate, wanted: Wanted) -> bool {
+    let covers = candidate
+        .event_type
+        .subscriptions()
+        .any(|name| webhook.subscriptions.iter().any(|subscription| subscription.as_str() == name));
+    let is_due = wanted == Wanted::All || candidate.ending != Some(Ending::Delivered);
+    covers && is_due
+}
