@@ -54,8 +54,9 @@ impl EventType {
     }
 
     /// The subscriptions that cover an event of this type, as they are written: whoever has one of these is concerned.
+    /// Everything is everything that the platform publishes; Signet's own events are asked for by name.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.lineage().chain([EVERYTHING])
+        self.lineage().chain((!self.is_reserved()).then_some(EVERYTHING))
     }
 }
 
@@ -144,6 +145,8 @@ mod tests {
         check("user.update", "user", false);
         check("use", "user", false);
         check("session", "user.session", false);
+        check("signet", "signet.webhook.disabled", true);
+        check("*", "signet.webhook.disabled", false);
     }
 
     #[test]

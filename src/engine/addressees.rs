@@ -8,10 +8,11 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 
 use super::Engine;
+use super::health::Health;
 use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{CustomHeaders, Handling, WebhookUrl};
+use crate::domain::webhook::{CustomHeaders, Handling, WebhookState, WebhookUrl};
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError};
 use crate::store::webhooks::{self, Listener};
@@ -38,6 +39,9 @@ pub(super) struct Addressee {
     pub(super) handling: Handling,
     /// Shared with earlier versions of the same webhook.
     pub(super) pace: Arc<Pace>,
+    pub(super) health: Arc<Health>,
+    /// As it was in this version.
+    pub(super) state: WebhookState,
     pub(super) version: i64,
     /// Taken while it is spoken to. A lane may hold more than there are; they wait, and need not be claimed one by one.
     pub(super) turns: Semaphore,
@@ -91,6 +95,7 @@ impl Engine {
             let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(before) = kept.peek(&addressee.webhook_id) {
                 addressee.pace = before.pace.clone();
+                addressee.health = before.health.clone();
             }
             let addressee = Arc::new(addressee);
             // What could not be opened now may be opened by a master key that is brought later.
@@ -124,6 +129,8 @@ impl Engine {
             shared,
             handling: webhook.handling,
             pace: Arc::default(),
+            health: Arc::default(),
+            state: webhook.state,
             version: webhook.version,
             turns: Semaphore::new(TURNS),
         }

@@ -217,13 +217,13 @@ impl Engine {
                 Err(later) => {
                     room.answered = later.answered;
                     let settlement = Settlement::Retry { due_at: self.clock.now().plus(later.wait) };
-                    Verdict { claim, attempt: None, settlement, spoken_to: 0 }
+                    Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None }
                 }
             },
             _ => {
                 room.answered = Answered::Nothing;
                 let settlement = Settlement::Ended(Ending::Cancelled);
-                Verdict { claim, attempt: None, settlement, spoken_to: 0 }
+                Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None }
             }
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
@@ -264,7 +264,8 @@ impl Engine {
         let policy = addressee.handling.retry_policy.as_ref().unwrap_or(&self.terms.retry_policy);
         let settlement = policy.settle(claim.attempt, &attempt.outcome, now, jitter);
         tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
-        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version }
+        let occurrence = addressee.health.note(addressee.state, &attempt, now);
+        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version, occurrence }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.

@@ -12,11 +12,13 @@
 
 pub mod access;
 mod addressees;
+mod announce;
 pub mod audit;
 mod bodies;
 pub mod clock;
 pub mod deliveries;
 pub mod dispatch;
+mod health;
 pub mod ingest;
 pub mod job;
 pub mod keys;

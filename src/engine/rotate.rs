@@ -126,7 +126,9 @@ impl Engine {
                 let made = self.seal_again(tx.conn(), tenant_id, made).await?;
                 let actions = carry_out(tx.conn(), (&tenant, &ring), &step, made, &situation).await?;
                 audit::record(tx.conn(), tenant_id, (Actor::Signet, situation.now), &actions).await?;
+                self.announce_promotions(tx.conn(), tenant_id, &actions, situation.now).await?;
                 tx.commit().await?;
+                self.look_again();
                 tracing::info!(tenant.id = %tenant_id, step = ?step, "a key ring took a step");
             } else {
                 drop(tx);
@@ -181,7 +183,9 @@ impl Engine {
             actions.push(Action::WaitOverruled { kid: kid.clone() });
         }
         audit::record(tx.conn(), tenant_id, (actor, situation.now), &actions).await?;
+        self.announce_promotions(tx.conn(), tenant_id, &actions, situation.now).await?;
         tx.commit().await?;
+        self.look_again();
         tracing::info!(tenant.id = %tenant_id, key.kid = %kid, ?haste, "a key was promoted on request");
         self.follow_up(tenant_id).await;
         Ok(kid)

@@ -6,14 +6,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::health::Heard;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::{News, Occurrence};
 use crate::store::StoreError;
 use crate::store::batch::{self, Settled};
 use crate::store::deliveries::{self, Ended};
 use crate::store::queue::{self, Postponed};
-use crate::store::webhooks::{self, Listener};
+use crate::store::webhooks::Listener;
 
 /// Verdicts that are committed together.
 const BATCH: usize = 256;
@@ -26,6 +28,8 @@ pub struct Verdict {
     pub(super) settlement: Settlement,
     /// The version of the webhook that was spoken to.
     pub(super) spoken_to: i64,
+    /// What is to be written down of its receiver.
+    pub(super) occurrence: Option<Occurrence>,
 }
 
 /// The job: writes verdicts until nobody makes any more. `abandon` ends it even while the database is away.
@@ -58,12 +62,15 @@ struct Sorted<'a> {
     tried: Vec<(DeliveryKey, &'a Attempt)>,
     /// With the claims at whose answers they said so.
     gone: Vec<(Listener, DeliveryKey, u32)>,
+    heard: Vec<Heard>,
 }
 
 impl<'a> Sorted<'a> {
     fn of(batch: &'a [Verdict], now: Timestamp) -> Self {
         let mut sorted = Self::default();
-        for Verdict { claim, attempt, settlement, spoken_to } in batch {
+        for Verdict { claim, attempt, settlement, spoken_to, occurrence } in batch {
+            let listener = Listener { webhook_id: claim.key.webhook_id, version: *spoken_to };
+            sorted.heard.extend(occurrence.map(|occurrence| Heard { listener, occurrence }));
             let (key, fence) = (claim.key, claim.fence);
             let attempts = if attempt.is_some() { claim.attempt } else { claim.attempt.saturating_sub(1) };
             let ended =
@@ -76,7 +83,6 @@ impl<'a> Sorted<'a> {
                 }
                 Settlement::Gone => {
                     sorted.ended.push(ended(Ending::Exhausted));
-                    let listener = Listener { webhook_id: key.webhook_id, version: *spoken_to };
                     sorted.gone.push((listener, key, fence));
                 }
             }
@@ -126,19 +132,25 @@ impl Engine {
         let now = self.clock.now();
         let mut sorted = Sorted::of(batch, now);
         // What ends is written by one statement; what does not needs more.
-        let ends = sorted.postponed.is_empty() && sorted.gone.is_empty();
+        let gives_up = |one: &Settled<'_>| one.ended.ending == Ending::Exhausted;
+        let ends = sorted.postponed.is_empty() && sorted.heard.is_empty() && !sorted.ended.iter().any(gives_up);
         let mut tx = if ends { self.store.write_at_once().await? } else { self.store.write().await? };
         let held = batch::end(tx.conn(), &sorted.ended).await?;
         let ended = sorted.ended.iter().filter(|one| held.contains(&(one.ended.key, one.fence)));
         let ended: Vec<Ended> = ended.map(|one| one.ended).collect();
         let gone = sorted.gone.iter().filter(|(_, key, fence)| held.contains(&(*key, *fence)));
-        let gone: Vec<Listener> = gone.map(|(listener, ..)| *listener).collect();
+        let gone = gone.map(|(listener, ..)| Heard { listener: *listener, occurrence: Occurrence::Gone });
+        let heard: Vec<Heard> = gone.chain(std::mem::take(&mut sorted.heard)).collect();
         let postponed = queue::postpone(tx.conn(), &sorted.postponed).await?;
         sorted.tried.retain(|(key, _)| postponed.contains(key));
         deliveries::append_attempts(tx.conn(), &sorted.tried).await?;
-        webhooks::disable_gone(tx.conn(), &gone, now).await?;
+        let news = self.live_on(tx.conn(), heard, now).await?;
+        self.announce_exhausted(tx.conn(), &ended, now).await?;
         tx.commit().await?;
-        log_endings(&ended, &gone);
+        log_endings(&ended, &news);
+        if !news.is_empty() || ended.iter().any(|ended| ended.ending == Ending::Exhausted) {
+            self.look_again();
+        }
         if !sorted.postponed.is_empty() {
             let mut lanes = self.lanes();
             sorted.postponed.iter().for_each(|later| lanes.note_due(later.key.webhook_id, later.due_at));
@@ -148,11 +160,19 @@ impl Engine {
     }
 }
 
-fn log_endings(ended: &[Ended], gone: &[Listener]) {
+fn log_endings(ended: &[Ended], news: &[(Listener, News)]) {
     for Ended { key, attempts, .. } in ended.iter().filter(|ended| ended.ending == Ending::Exhausted) {
         tracing::warn!(event.id = %key.event_id, webhook.id = %key.webhook_id, delivery.attempts = attempts, "a delivery was given up");
     }
-    for listener in gone {
-        tracing::warn!(webhook.id = %listener.webhook_id, "a receiver answered 410 Gone, so its webhook is disabled");
+    for (Listener { webhook_id, .. }, news) in news {
+        match news {
+            News::Failing => {
+                tracing::warn!(webhook.id = %webhook_id, "a receiver acknowledges nothing; its webhook will be disabled");
+            }
+            News::Disabled => {
+                tracing::warn!(webhook.id = %webhook_id, "a receiver is gone or acknowledged nothing for days, so its webhook is disabled");
+            }
+            News::Enabled => {}
+        }
     }
 }

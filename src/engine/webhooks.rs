@@ -16,8 +16,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{
-    CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, Webhook, WebhookState,
-    WebhookUrl,
+    CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, News, Occurrence,
+    Webhook, WebhookState, WebhookUrl,
 };
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError, TooManySecrets};
@@ -184,7 +184,7 @@ impl Engine {
         for _ in 0..RACES_MAX {
             let mut tx = self.store.write().await?;
             let Some(webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
-            let mut changed = self.changed(webhook, change);
+            let (mut changed, news) = self.changed(webhook, change);
             let mut secret_jwe = None;
             if !change.headers.is_empty() {
                 let mut confidential = self.confidential(tx.conn(), id).await?;
@@ -198,7 +198,13 @@ impl Engine {
                 secret_jwe = Some(self.seal_confidential(tx.conn(), id, &confidential).await?);
             }
             if webhooks::update(tx.conn(), &changed, secret_jwe.as_deref()).await? {
+                if let Some(news) = news {
+                    self.announce_news(tx.conn(), &changed, news, changed.updated_at).await?;
+                }
                 tx.commit().await?;
+                if news.is_some() {
+                    self.look_again();
+                }
                 changed.version += 1;
                 return Ok(Some(changed));
             }
@@ -257,11 +263,12 @@ impl Engine {
         self.seal(conn, &Purpose::WebhookSecret { webhook_id: id }, &confidential.write()).await
     }
 
-    fn changed(&self, mut webhook: Webhook, change: &Change) -> Webhook {
+    fn changed(&self, mut webhook: Webhook, change: &Change) -> (Webhook, Option<News>) {
         let now = self.clock.now();
         let Change {
             url, subscriptions, description, format, audience, retry_policy, timeout, rate, is_enabled, ..
         } = change.clone();
+        let url_before = webhook.url.clone();
         webhook.url = url.unwrap_or(webhook.url);
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
         webhook.description = description.unwrap_or(webhook.description);
@@ -272,15 +279,16 @@ impl Engine {
             timeout: timeout.over(webhook.handling.timeout),
             rate: rate.over(webhook.handling.rate),
         };
-        webhook.state = match (is_enabled, webhook.state) {
-            (Some(true), _) => WebhookState::Enabled,
-            (Some(false), WebhookState::Enabled) => {
-                WebhookState::Disabled { at: now, reason: DisabledReason::Requested }
-            }
-            (_, unchanged) => unchanged,
-        };
+        let moved = (webhook.url != url_before).then_some(Occurrence::Moved);
+        let switched = is_enabled.map(|on| if on { Occurrence::SwitchedOn } else { Occurrence::SwitchedOff });
+        let mut news = None;
+        for occurrence in [moved, switched].into_iter().flatten() {
+            let (state, told) = webhook.state.after(occurrence, now);
+            webhook.state = state;
+            news = told.or(news);
+        }
         webhook.updated_at = now;
-        webhook
+        (webhook, news)
     }
 
     /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.

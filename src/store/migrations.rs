@@ -8,7 +8,8 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 6] = ["foundation", "nodes", "retention", "key_safety", "audit", "webhook_handling"];
+const NAMES: [&str; 7] =
+    ["foundation", "nodes", "retention", "key_safety", "audit", "webhook_handling", "webhook_life"];
 
 const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
@@ -17,6 +18,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0004_key_safety.sql"),
     include_str!("../../migrations/sqlite/0005_audit.sql"),
     include_str!("../../migrations/sqlite/0006_webhook_handling.sql"),
+    include_str!("../../migrations/sqlite/0007_webhook_life.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -26,6 +28,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0004_key_safety.sql"),
     include_str!("../../migrations/postgres/0005_audit.sql"),
     include_str!("../../migrations/postgres/0006_webhook_handling.sql"),
+    include_str!("../../migrations/postgres/0007_webhook_life.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use signet::domain::retry::RetryPolicy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{Receiver, Service, until};
-
-/// Longer than any wait of the schedule, jitter included.
-const A_DAY_AND_A_BIT: Duration = Duration::from_hours(30);
 
 /// Waits until this many attempts of a delivery are in its log, and answers the delivery.
 async fn logged(service: &Service, webhook: &str, event: &str, attempts: usize) -> Value {
@@ -60,9 +58,10 @@ async fn a_delivery_that_always_fails_is_exhausted_after_ten_attempts() {
     let webhook = service.webhook(&receiver, &["*"]).await;
 
     let event = service.event("user.created").await;
-    for attempts in 1..10 {
+    for (attempts, wait) in (1..).zip(RetryPolicy::standard().waits()) {
         assert_eq!(logged(&service, &webhook, &event, attempts).await["status"], "failed");
-        service.after(A_DAY_AND_A_BIT);
+        // With all the jitter that there may be.
+        service.after(*wait + *wait / 5);
     }
     let delivery = service.delivery_when(&webhook, &event, "exhausted").await;
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use signet::config::SETTINGS;
 use signet::domain::retry::RetryPolicy;
+use signet::domain::time::Timestamp;
+use signet::domain::webhook::{DisabledReason, Occurrence, WebhookState};
 
 const README: &str = include_str!("../../README.md");
 
@@ -30,6 +32,45 @@ fn the_retry_table_is_the_schedule_in_the_code() {
     }
 
     assert_table("retries", "| attempt | after | since the event |\n|---|---|---|", &rows);
+}
+
+#[test]
+fn the_life_of_a_webhook_is_the_one_in_the_code() {
+    let start = Timestamp::from_micros(0);
+    let hours = |count: u32| start.plus(Duration::from_hours(1) * count);
+    let failing = |warned_at| WebhookState::Failing { since: start, warned_at };
+    let disabled = WebhookState::Disabled { at: start, reason: DisabledReason::Requested };
+    let states = [WebhookState::Enabled, failing(None), disabled];
+    let failed = Occurrence::Failed { since: start };
+    let mut rows = Vec::new();
+    for (words, occurrence) in [
+        ("fails for a minute", failed),
+        ("acknowledges", Occurrence::Acknowledged),
+        ("answers 410", Occurrence::Gone),
+        ("gets another URL", Occurrence::Moved),
+        ("is switched off", Occurrence::SwitchedOff),
+        ("is switched on", Occurrence::SwitchedOn),
+    ] {
+        let cells: Vec<String> = states.iter().map(|state| cell(*state, occurrence, hours(1))).collect();
+        rows.push(format!("| {words} | {} |", cells.join(" | ")));
+    }
+    let late = [(failing(None), hours(60)), (failing(Some(hours(60))), hours(120))];
+    for ((state, now), words) in late.into_iter().zip(["fails for 2.5 days", "fails for 5 days"]) {
+        rows.push(format!("| {words} | - | {} | - |", cell(state, failed, now)));
+    }
+
+    assert_table("life", "| the receiver, or its webhook, | active | failing | disabled |\n|---|---|---|---|", &rows);
+}
+
+/// What becomes of a webhook in this state, and what is told of it.
+fn cell(state: WebhookState, occurrence: Occurrence, now: Timestamp) -> String {
+    let (after, news) = state.after(occurrence, now);
+    let told = news.map(|news| format!(", `{}`", news.event_type())).unwrap_or_default();
+    if after.as_str() == state.as_str() && news.is_none() {
+        "-".to_owned()
+    } else {
+        format!("{}{told}", after.as_str())
+    }
 }
 
 fn assert_table(name: &str, head: &str, rows: &[String]) {

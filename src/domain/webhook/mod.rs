@@ -2,10 +2,12 @@
 
 mod handling;
 mod headers;
+pub mod life;
 mod url;
 
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HEADERS_MAX, HeaderName, MalformedHeader};
+pub use life::{DisabledReason, News, Occurrence, WebhookState};
 pub use url::{MalformedUrl, PlainHttp, WebhookUrl};
 
 use super::event_type::Subscription;
@@ -37,41 +39,6 @@ impl Format {
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == text)
-    }
-}
-
-/// Why a webhook hears of nothing at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// Somebody switched it off.
-    Requested,
-    /// Its receiver answered 410 Gone.
-    Gone,
-}
-
-impl DisabledReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Gone => "gone",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Requested, Self::Gone].into_iter().find(|reason| reason.as_str() == text)
-    }
-}
-
-/// Whether a webhook hears of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookState {
-    Enabled,
-    Disabled { at: Timestamp, reason: DisabledReason },
-}
-
-impl WebhookState {
-    pub fn is_enabled(self) -> bool {
-        matches!(self, Self::Enabled)
     }
 }
 

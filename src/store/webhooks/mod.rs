@@ -35,8 +35,8 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
         "insert into webhooks
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at,
-              header_names, retry_waits, timeout_seconds, rate_limit)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+              header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -55,6 +55,8 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(&row.retry_waits)
     .bind(row.timeout_seconds)
     .bind(row.rate_limit)
+    .bind(row.failing_since)
+    .bind(row.warned_at)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -70,7 +72,8 @@ macro_rules! select_webhooks {
                      select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
-                created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit
+                created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
+                failing_since, warned_at
          from webhooks w ",
             $rest
         )
@@ -111,7 +114,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
          set url = $3, events = $4, description = $5, format = $6, audience = $7,
              disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10,
              secret_jwe = coalesce($11, secret_jwe),
-             header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15
+             header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15,
+             failing_since = $16, warned_at = $17
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -131,6 +135,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(&row.retry_waits)
     .bind(row.timeout_seconds)
     .bind(row.rate_limit)
+    .bind(row.failing_since)
+    .bind(row.warned_at)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -162,26 +168,27 @@ pub async fn delete(conn: &mut Conn, tenant_id: TenantId, id: WebhookId, now: Ti
     Ok(true)
 }
 
-/// Disables webhooks whose receivers are gone, if they are still in the version that was spoken to.
-pub async fn disable_gone(conn: &mut Conn, gone: &[Listener], now: Timestamp) -> Result<()> {
-    let mut gone: Vec<&Listener> = gone.iter().collect();
-    // In one order everywhere, so that two nodes do not wait for each other.
-    gone.sort_unstable_by_key(|listener| listener.webhook_id);
-    for listener in gone {
-        query(
-            "update webhooks
-             set disabled_at = $3, disabled_reason = 'gone', version = version + 1, updated_at = $3
-             where id = $1
-               and version = $2
-               and disabled_at is null",
-        )
-        .bind(listener.webhook_id.as_bytes())
-        .bind(listener.version)
-        .bind(now.as_micros())
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
+/// Writes another state of a webhook, if it is still in this version; answers whether it was.
+pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
+    let row = WebhookRow::of(webhook);
+    let changed = query(
+        "update webhooks
+         set disabled_at = $3, disabled_reason = $4, failing_since = $5, warned_at = $6, version = version + 1,
+             updated_at = $7
+         where id = $1
+           and version = $2
+           and deleted_at is null",
+    )
+    .bind(webhook.id.as_bytes())
+    .bind(webhook.version)
+    .bind(row.disabled_at)
+    .bind(row.disabled_reason)
+    .bind(row.failing_since)
+    .bind(row.warned_at)
+    .bind(webhook.updated_at.as_micros())
+    .execute(conn)
+    .await?;
+    Ok(changed == 1)
 }
 
 /// Who wants to hear of events of these types: enabled webhooks subscribed to any name of the type's lineage or to
@@ -254,17 +261,17 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
         Words {
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
-                     timeout_seconds, rate_limit, secret_jwe, deleted_at
+                     timeout_seconds, rate_limit, failing_since, warned_at, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
-                     timeout_seconds, rate_limit, secret_jwe, deleted_at
+                     timeout_seconds, rate_limit, failing_since, warned_at, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                         secret_jwe, deleted_at
+                         failing_since, warned_at, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

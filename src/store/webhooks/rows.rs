@@ -3,6 +3,7 @@
 use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::{
     DeliveryRate, DisabledReason, Format, Handling, HeaderName, Webhook, WebhookState, WebhookUrl,
 };
@@ -14,6 +15,8 @@ pub(super) struct WebhookRow {
     pub(super) events: String,
     pub(super) disabled_at: Option<i64>,
     pub(super) disabled_reason: Option<&'static str>,
+    pub(super) failing_since: Option<i64>,
+    pub(super) warned_at: Option<i64>,
     pub(super) header_names: String,
     pub(super) retry_waits: Option<String>,
     pub(super) timeout_seconds: Option<i64>,
@@ -24,13 +27,21 @@ impl WebhookRow {
     pub(super) fn of(webhook: &Webhook) -> Self {
         let Handling { retry_policy, timeout, rate } = &webhook.handling;
         let (disabled_at, disabled_reason) = match webhook.state {
-            WebhookState::Enabled => (None, None),
+            WebhookState::Enabled | WebhookState::Failing { .. } => (None, None),
             WebhookState::Disabled { at, reason } => (Some(at.as_micros()), Some(reason.as_str())),
+        };
+        let (failing_since, warned_at) = match webhook.state {
+            WebhookState::Enabled | WebhookState::Disabled { .. } => (None, None),
+            WebhookState::Failing { since, warned_at } => {
+                (Some(since.as_micros()), warned_at.map(Timestamp::as_micros))
+            }
         };
         Self {
             events: joined(webhook.subscriptions.iter().map(Subscription::as_str)),
             disabled_at,
             disabled_reason,
+            failing_since,
+            warned_at,
             header_names: joined(webhook.header_names.iter().map(HeaderName::as_str)),
             retry_waits: retry_policy.as_ref().map(written),
             timeout_seconds: timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
@@ -49,9 +60,10 @@ fn written(policy: &RetryPolicy) -> String {
 
 pub(super) fn webhook(row: &Row) -> Result<Webhook> {
     let record = Record::new("webhooks", row);
-    let state = match record.instant_or_null("disabled_at")? {
-        None => WebhookState::Enabled,
-        Some(at) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
+    let state = match (record.instant_or_null("disabled_at")?, record.instant_or_null("failing_since")?) {
+        (Some(at), _) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
+        (None, Some(since)) => WebhookState::Failing { since, warned_at: record.instant_or_null("warned_at")? },
+        (None, None) => WebhookState::Enabled,
     };
     let names = record.text("events")?;
     let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();

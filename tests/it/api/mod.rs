@@ -5,6 +5,7 @@ mod delivered;
 mod events;
 mod handling;
 mod idempotency;
+mod life;
 mod matching;
 mod pages;
 mod payloads;

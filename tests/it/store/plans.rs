@@ -11,7 +11,6 @@ use signet::store::batch::{self, Accepted, Settled};
 use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::idempotency::{self, Named};
 use signet::store::queue::{self, Entry, Lease, Postponed};
-use signet::store::webhooks::Listener;
 use signet::store::{Conn, api_keys, audit, events, settings, tenants, webhooks};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tracing::field::{Field, Visit};
@@ -316,9 +315,7 @@ async fn webhooks_are_read_and_changed_by_index() {
             webhooks::get(database.conn(), tenant_id(1), webhook_id(1)).await.unwrap();
             webhooks::list(database.conn(), tenant_id(1), None, 9).await.unwrap();
             webhooks::update(database.conn(), &super::webhook(1, &["session"]), None).await.unwrap();
-            webhooks::disable_gone(database.conn(), &[Listener { webhook_id: webhook_id(1), version: 2 }], second(5))
-                .await
-                .unwrap();
+            webhooks::update_state(database.conn(), &super::webhook(1, &["session"])).await.unwrap();
             webhooks::delete(database.conn(), tenant_id(1), webhook_id(1), second(5)).await.unwrap();
         })
         .await;

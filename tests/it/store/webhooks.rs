@@ -43,6 +43,10 @@ impl Database {
     }
 }
 
+fn gone() -> WebhookState {
+    WebhookState::Disabled { at: second(5), reason: DisabledReason::Gone }
+}
+
 fn disabled() -> WebhookState {
     WebhookState::Disabled { at: second(5), reason: DisabledReason::Requested }
 }
@@ -88,7 +92,8 @@ async fn disabled_and_deleted_webhooks_hear_of_nothing() {
     let mut database = Database::with_webhooks(&registered).await;
 
     webhooks::delete(database.conn(), tenant_id(1), webhook_id(3), second(5)).await.unwrap();
-    webhooks::disable_gone(database.conn(), &[spoken_to(4, 1)], second(5)).await.unwrap();
+    let gone = Webhook { state: gone(), ..webhook(4, &["user"]) };
+    assert!(webhooks::update_state(database.conn(), &gone).await.unwrap());
 
     assert_eq!(database.listeners("user.created").await, [webhook_id(1)]);
 }
@@ -193,25 +198,32 @@ async fn deleting_the_webhook_of_another_tenant_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_gone_is_disabled_once_and_says_so() {
-    let requested = Webhook { state: disabled(), ..webhook(2, &["*"]) };
-    let mut database = Database::with_webhooks(&[webhook(1, &["*"]), requested]).await;
+async fn every_state_of_a_webhook_is_read_as_it_was_written() {
+    let mut database = Database::with_webhooks(&[webhook(1, &["*"])]).await;
 
-    webhooks::disable_gone(database.conn(), &[spoken_to(1, 1), spoken_to(2, 1)], second(7)).await.unwrap();
+    for (version, state) in [
+        (1, WebhookState::Failing { since: second(3), warned_at: None }),
+        (2, WebhookState::Failing { since: second(3), warned_at: Some(second(4)) }),
+        (3, gone()),
+        (4, WebhookState::Disabled { at: second(7), reason: DisabledReason::Failing }),
+        (5, WebhookState::Enabled),
+    ] {
+        let written = Webhook { state, version, ..webhook(1, &["*"]) };
+        assert!(webhooks::update_state(database.conn(), &written).await.unwrap());
 
-    let gone = database.found(1).await.unwrap();
-    assert_eq!(gone.state, WebhookState::Disabled { at: second(7), reason: DisabledReason::Gone });
-    assert_eq!(gone.version, 2);
-    assert_eq!(database.found(2).await.unwrap().state, disabled());
+        let found = database.found(1).await.unwrap();
+        assert_eq!((found.state, found.version), (state, version + 1));
+    }
 }
 
 #[tokio::test]
-async fn a_webhook_that_changed_since_it_was_spoken_to_is_not_disabled() {
+async fn a_webhook_that_changed_since_it_was_spoken_to_keeps_its_state() {
     let mut database = Database::with_webhooks(&[webhook(1, &["*"])]).await;
     assert!(webhooks::update(database.conn(), &webhook(1, &["user"]), None).await.unwrap());
 
-    webhooks::disable_gone(database.conn(), &[spoken_to(1, 1)], second(7)).await.unwrap();
+    let stale = Webhook { state: gone(), ..webhook(1, &["*"]) };
 
+    assert!(!webhooks::update_state(database.conn(), &stale).await.unwrap());
     assert!(database.found(1).await.unwrap().state.is_enabled());
 }
 

@@ -23,6 +23,8 @@ pub(in crate::api::v1) struct WebhookView {
     enabled: bool,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_at: Option<String>,
@@ -49,7 +51,7 @@ struct RetryView {
 impl WebhookView {
     pub(super) fn of(webhook: Webhook) -> Self {
         let (disabled_at, disabled_reason) = match webhook.state {
-            WebhookState::Enabled => (None, None),
+            WebhookState::Enabled | WebhookState::Failing { .. } => (None, None),
             WebhookState::Disabled { at, reason } => (Some(at.to_string()), Some(reason.as_str())),
         };
         let retry = webhook.handling.retry_policy.as_ref();
@@ -60,7 +62,11 @@ impl WebhookView {
             audience: webhook.effective_audience(),
             headers: webhook.header_names.iter().map(|name| (name.to_string(), MASK)).collect(),
             enabled: webhook.state.is_enabled(),
-            status: if webhook.state.is_enabled() { "active" } else { "disabled" },
+            status: webhook.state.as_str(),
+            failing_since: match webhook.state {
+                WebhookState::Failing { since, .. } => Some(since.to_string()),
+                WebhookState::Enabled | WebhookState::Disabled { .. } => None,
+            },
             format: webhook.format.as_str(),
             description: webhook.description,
             disabled_reason,

@@ -1,0 +1,194 @@
+//! A webhook's life: what is heard of its receiver, and what its owner does, decides whether it hears of events.
+//!
+//! A receiver that acknowledges nothing for five days is not there any more, and is not tried for ever. Its tenant is warned
+//! at half time, and always has the other half to act in.
+
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+
+/// A receiver that acknowledged nothing for this long is given up.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+/// When its tenant is warned.
+pub const WARNED_AFTER: Duration = Duration::from_hours(60);
+/// What it has to act in, at least.
+const REST: Duration = GIVEN_UP_AFTER.saturating_sub(WARNED_AFTER);
+
+/// Why a webhook hears of nothing at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisabledReason {
+    /// Somebody switched it off.
+    Requested,
+    /// Its receiver answered 410 Gone.
+    Gone,
+    /// Its receiver acknowledged nothing for five days.
+    Failing,
+}
+
+impl DisabledReason {
+    pub const ALL: [Self; 3] = [Self::Requested, Self::Gone, Self::Failing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
+/// Whether a webhook hears of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookState {
+    Enabled,
+    /// It does, and acknowledges nothing.
+    Failing {
+        since: Timestamp,
+        warned_at: Option<Timestamp>,
+    },
+    Disabled {
+        at: Timestamp,
+        reason: DisabledReason,
+    },
+}
+
+/// Something that happens to a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    SwitchedOn,
+    SwitchedOff,
+    /// It got another URL.
+    Moved,
+    /// Its receiver acknowledged a delivery.
+    Acknowledged,
+    /// An attempt failed, and so did all since this instant.
+    Failed {
+        since: Timestamp,
+    },
+    /// Its receiver answered 410 Gone.
+    Gone,
+}
+
+/// What others are told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It will be disabled if nothing changes.
+    Failing,
+    Disabled,
+    Enabled,
+}
+
+impl News {
+    /// The type of the event that tells it.
+    pub fn event_type(self) -> &'static str {
+        match self {
+            Self::Failing => "signet.webhook.failing",
+            Self::Disabled => "signet.webhook.disabled",
+            Self::Enabled => "signet.webhook.enabled",
+        }
+    }
+}
+
+impl WebhookState {
+    pub fn is_enabled(self) -> bool {
+        !matches!(self, Self::Disabled { .. })
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "active",
+            Self::Failing { .. } => "failing",
+            Self::Disabled { .. } => "disabled",
+        }
+    }
+
+    /// What becomes of it, and what is told of that.
+    #[must_use]
+    pub fn after(self, occurrence: Occurrence, now: Timestamp) -> (Self, Option<News>) {
+        let disabled = |reason| (Self::Disabled { at: now, reason }, Some(News::Disabled));
+        match (self, occurrence) {
+            (Self::Disabled { .. }, Occurrence::SwitchedOn) => (Self::Enabled, Some(News::Enabled)),
+            (Self::Disabled { .. }, _) | (Self::Enabled | Self::Failing { .. }, Occurrence::SwitchedOn) => (self, None),
+            (_, Occurrence::SwitchedOff) => disabled(DisabledReason::Requested),
+            (_, Occurrence::Gone) => disabled(DisabledReason::Gone),
+            (_, Occurrence::Moved | Occurrence::Acknowledged) => (Self::Enabled, None),
+            (Self::Enabled, Occurrence::Failed { since }) => (Self::Failing { since, warned_at: None }, None),
+            (Self::Failing { since, warned_at: None }, Occurrence::Failed { .. })
+                if now >= since.plus(WARNED_AFTER) =>
+            {
+                (Self::Failing { since, warned_at: Some(now) }, Some(News::Failing))
+            }
+            (Self::Failing { since, warned_at: Some(warned_at) }, Occurrence::Failed { .. })
+                if now >= since.plus(GIVEN_UP_AFTER) && now >= warned_at.plus(REST) =>
+            {
+                disabled(DisabledReason::Failing)
+            }
+            (Self::Failing { .. }, Occurrence::Failed { .. }) => (self, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn occurrence() -> impl Strategy<Value = Occurrence> {
+        prop_oneof![
+            20 => Just(Occurrence::Failed { since: START }),
+            1 => Just(Occurrence::Acknowledged),
+            1 => Just(Occurrence::SwitchedOn),
+            1 => Just(Occurrence::SwitchedOff),
+            1 => Just(Occurrence::Moved),
+        ]
+    }
+
+    #[test]
+    fn a_warning_comes_at_half_time_and_the_end_as_long_after_it() {
+        let failed = Occurrence::Failed { since: START };
+        let (failing, _) = WebhookState::Enabled.after(failed, START);
+        let late = START.plus(GIVEN_UP_AFTER * 2);
+
+        let (warned, news) = failing.after(failed, late);
+
+        assert_eq!(news, Some(News::Failing), "nobody is given up without a warning");
+        assert_eq!(warned.after(failed, late.plus(HOUR)), (warned, None));
+        assert_eq!(warned.after(failed, late.plus(HOUR * 60)).1, Some(News::Disabled));
+    }
+
+    proptest! {
+        #[test]
+        fn only_who_failed_for_five_days_and_was_warned_is_given_up(
+            course in prop::collection::vec((occurrence(), 0_u32..60), 1..80),
+        ) {
+            let (mut state, mut now) = (WebhookState::Enabled, START);
+            let (mut failing_since, mut warned_at) = (None, None);
+            for (occurrence, hours) in course {
+                now = now.plus(HOUR * hours);
+                let occurrence = match occurrence {
+                    Occurrence::Failed { .. } => Occurrence::Failed { since: *failing_since.get_or_insert(now) },
+                    other => other,
+                };
+                let (after, news) = state.after(occurrence, now);
+                if !matches!(occurrence, Occurrence::Failed { .. }) || !after.is_enabled() {
+                    if matches!(after, WebhookState::Disabled { reason: DisabledReason::Failing, .. }) && state.is_enabled() {
+                        prop_assert!(now.since(failing_since.unwrap()) >= GIVEN_UP_AFTER);
+                        prop_assert!(now.since(warned_at.unwrap()) >= REST);
+                    }
+                    (failing_since, warned_at) = (None, None);
+                }
+                if news == Some(News::Failing) {
+                    warned_at = Some(now);
+                }
+                state = after;
+            }
+        }
+    }
+}
