@@ -340,6 +340,7 @@ impl From<WebhookError> for Problem {
             WebhookError::Store(error) => error.into(),
             WebhookError::Signing(error) => Self::internal().because(&error),
             WebhookError::NoRandomness(error) => Self::internal().because(&error),
+            WebhookError::MayNotSign(error) => error.into(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::access::{ApiKeySecret, Scope};
 use crate::domain::key_ring::Profile;
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, Inboxes, dispatch, ingest, leftovers, nodes, rotate, senders, settle, sweep};
+use crate::engine::{Engine, Inboxes, activation, dispatch, ingest, leftovers, nodes, rotate, senders, settle, sweep};
 use crate::store::queue;
 use crate::{api, engine};
 
@@ -157,6 +157,7 @@ impl Jobs {
             watched(&lost, &end_work, rotate::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, leftovers::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
+            watched(&lost, &end_work, activation::run(engine.clone(), end_work.clone())),
         ];
         let mut last = vec![watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone()))];
         if engine.store.is_shared() {

@@ -43,6 +43,12 @@ pub struct Parcel<'a> {
     pub timeout: Option<Duration>,
 }
 
+/// What a receiver says of an origin.
+pub struct Leave {
+    pub status_code: u16,
+    pub allowed_origin: Option<String>,
+}
+
 /// No client could be made.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS cannot be set up; on Debian, install the package ca-certificates")]
@@ -105,6 +111,24 @@ impl Egress {
             Ok(response) => Ok(reply::read(response, now, deadline).await),
             Err(error) => Err(kind_of(&error)),
         }
+    }
+
+    /// Asks whether deliveries from an origin are welcome (CloudEvents 1.0, HTTP webhooks 4.1).
+    pub async fn ask_leave(&self, url: &Url, origin: &str) -> Result<Leave, FailureKind> {
+        if !self.may_reach(url) {
+            return Err(FailureKind::Blocked);
+        }
+        let mut request = Request::new(Method::OPTIONS, url.clone());
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let origin = HeaderValue::from_str(origin).map_err(|_| FailureKind::Internal)?;
+        request.headers_mut().insert("webhook-request-origin", origin);
+        let asked = tokio::time::timeout(ATTEMPT_BUDGET, self.fresh.execute(request)).await;
+        let response = asked.map_err(|_| FailureKind::Timeout)?.map_err(|error| kind_of(&error))?;
+        let allowed = response.headers().get("webhook-allowed-origin").and_then(|value| value.to_str().ok());
+        Ok(Leave {
+            status_code: response.status().as_u16(),
+            allowed_origin: allowed.map(|text| text.trim().to_owned()),
+        })
     }
 
     async fn send(&self, client: &Client, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {

@@ -68,7 +68,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let mut data = json!({"webhook_id": webhook.id.to_string(), "url": webhook.url.audience()});
         match webhook.state {
-            WebhookState::Enabled => {}
+            WebhookState::Enabled | WebhookState::Pending { .. } => {}
             WebhookState::Failing { since, .. } => data["failing_since"] = json!(since.to_string()),
             WebhookState::Disabled { at, reason } => {
                 data["disabled_at"] = json!(at.to_string());

@@ -37,7 +37,9 @@ impl Health {
         let failed = Occurrence::Failed { since };
         let is_due = match state {
             WebhookState::Enabled => now >= since.plus(NOTED_AFTER),
-            WebhookState::Failing { .. } | WebhookState::Disabled { .. } => state.after(failed, now).0 != state,
+            WebhookState::Failing { .. } | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => {
+                state.after(failed, now).0 != state
+            }
         };
         is_due.then_some(failed)
     }

@@ -11,6 +11,7 @@
 //! latency, never work. Queues between jobs are bounded: when one is full, whoever fills it is told to come back.
 
 pub mod access;
+pub mod activation;
 mod addressees;
 mod announce;
 pub mod audit;

@@ -16,8 +16,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{
-    CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, News, Occurrence,
-    Webhook, WebhookState, WebhookUrl,
+    Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, News,
+    Occurrence, Webhook, WebhookState, WebhookUrl,
 };
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError, TooManySecrets};
@@ -40,6 +40,7 @@ pub struct NewWebhook {
     /// Its signing secret, if it has one already; else one is made.
     pub secret: Option<Secret<String>>,
     pub handling: Handling,
+    pub activation: Option<Activation>,
     pub is_enabled: bool,
 }
 
@@ -57,6 +58,7 @@ pub struct Change {
     pub retry_policy: Choice<RetryPolicy>,
     pub timeout: Choice<Duration>,
     pub rate: Choice<DeliveryRate>,
+    pub activation: Choice<Activation>,
     pub is_enabled: Option<bool>,
 }
 
@@ -98,6 +100,8 @@ pub enum WebhookError {
     Signing(#[from] SigningError),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    #[error(transparent)]
+    MayNotSign(#[from] MayNotSign),
     /// One answer for every address that may not be reached, so that nobody can map a network by asking.
     #[error("the URL's host may not be reached by webhooks")]
     Blocked,
@@ -142,9 +146,10 @@ impl Engine {
             return Err(WebhookError::Blocked);
         }
         let now = self.clock.now();
-        let state = match wish.is_enabled {
-            true => WebhookState::Enabled,
-            false => WebhookState::Disabled { at: now, reason: DisabledReason::Requested },
+        let state = match (wish.is_enabled, wish.activation) {
+            (false, _) => WebhookState::Disabled { at: now, reason: DisabledReason::Requested },
+            (true, None) => WebhookState::Enabled,
+            (true, Some(_)) => WebhookState::Pending { since: now },
         };
         let webhook = Webhook {
             id: WebhookId::from_bytes(self.clock.id()),
@@ -156,6 +161,7 @@ impl Engine {
             audience: wish.audience,
             header_names: wish.headers.names(),
             handling: wish.handling,
+            activation: wish.activation,
             state,
             version: 1,
             last_delivery_at: None,
@@ -265,9 +271,8 @@ impl Engine {
 
     fn changed(&self, mut webhook: Webhook, change: &Change) -> (Webhook, Option<News>) {
         let now = self.clock.now();
-        let Change {
-            url, subscriptions, description, format, audience, retry_policy, timeout, rate, is_enabled, ..
-        } = change.clone();
+        let Change { url, subscriptions, description, format, audience, .. } = change.clone();
+        let Change { retry_policy, timeout, rate, activation, is_enabled, .. } = change.clone();
         let url_before = webhook.url.clone();
         webhook.url = url.unwrap_or(webhook.url);
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
@@ -279,13 +284,28 @@ impl Engine {
             timeout: timeout.over(webhook.handling.timeout),
             rate: rate.over(webhook.handling.rate),
         };
-        let moved = (webhook.url != url_before).then_some(Occurrence::Moved);
-        let switched = is_enabled.map(|on| if on { Occurrence::SwitchedOn } else { Occurrence::SwitchedOff });
+        let activation_before = webhook.activation;
+        webhook.activation = activation.over(webhook.activation);
+        let asks_anew = webhook.activation.map(|wish| wish.method) != activation_before.map(|wish| wish.method);
+        let moved = webhook.url != url_before;
+        let course = [
+            moved.then_some(Occurrence::Moved),
+            is_enabled.map(|on| if on { Occurrence::SwitchedOn } else { Occurrence::SwitchedOff }),
+        ];
+        let was_enabled = webhook.state.is_enabled();
         let mut news = None;
-        for occurrence in [moved, switched].into_iter().flatten() {
+        for occurrence in course.into_iter().flatten() {
             let (state, told) = webhook.state.after(occurrence, now);
             webhook.state = state;
             news = told.or(news);
+        }
+        // Whoever must show that it wants deliveries shows it before it gets any, and anew at another place.
+        let is_unproven = !was_enabled || moved || asks_anew;
+        if webhook.activation.is_some() && webhook.state.is_enabled() && is_unproven {
+            (webhook.state, news) = webhook.state.after(Occurrence::MustActivate, now);
+        }
+        if webhook.activation.is_none() && matches!(webhook.state, WebhookState::Pending { .. }) {
+            (webhook.state, news) = webhook.state.after(Occurrence::Activated, now);
         }
         webhook.updated_at = now;
         (webhook, news)

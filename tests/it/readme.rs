@@ -40,14 +40,17 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
     let hours = |count: u32| start.plus(Duration::from_hours(1) * count);
     let failing = |warned_at| WebhookState::Failing { since: start, warned_at };
     let disabled = WebhookState::Disabled { at: start, reason: DisabledReason::Requested };
-    let states = [WebhookState::Enabled, failing(None), disabled];
+    let pending = WebhookState::Pending { since: start };
+    let states = [pending, WebhookState::Enabled, failing(None), disabled];
     let failed = Occurrence::Failed { since: start };
     let mut rows = Vec::new();
     for (words, occurrence) in [
+        ("shows that it wants deliveries", Occurrence::Activated),
         ("fails for a minute", failed),
         ("acknowledges", Occurrence::Acknowledged),
         ("answers 410", Occurrence::Gone),
         ("gets another URL", Occurrence::Moved),
+        ("does so where it must show it, or is switched on there", Occurrence::MustActivate),
         ("is switched off", Occurrence::SwitchedOff),
         ("is switched on", Occurrence::SwitchedOn),
     ] {
@@ -56,10 +59,14 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
     }
     let late = [(failing(None), hours(60)), (failing(Some(hours(60))), hours(120))];
     for ((state, now), words) in late.into_iter().zip(["fails for 2.5 days", "fails for 5 days"]) {
-        rows.push(format!("| {words} | - | {} | - |", cell(state, failed, now)));
+        rows.push(format!("| {words} | - | - | {} | - |", cell(state, failed, now)));
     }
 
-    assert_table("life", "| the receiver, or its webhook, | active | failing | disabled |\n|---|---|---|---|", &rows);
+    assert_table(
+        "life",
+        "| the receiver, or its webhook, | pending | active | failing | disabled |\n|---|---|---|---|---|",
+        &rows,
+    );
 }
 
 /// What becomes of a webhook in this state, and what is told of it.

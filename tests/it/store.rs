@@ -103,6 +103,7 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         audience: None,
         header_names: Vec::new(),
         handling: Handling::default(),
+        activation: None,
         state: WebhookState::Enabled,
         version: 1,
         last_delivery_at: None,

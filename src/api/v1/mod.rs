@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
         .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/activate", post(webhooks::activate))
         .route("/v1/webhooks/{id}/secret/rotate", post(webhooks::rotate_secret))
         .route("/v1/webhooks/{id}/replay", post(deliveries::replay))
         .route("/v1/webhooks/{id}/deliveries", get(deliveries::list))

@@ -50,6 +50,10 @@ pub enum WebhookState {
         since: Timestamp,
         warned_at: Option<Timestamp>,
     },
+    /// It hears of nothing until its receiver has shown that it wants to.
+    Pending {
+        since: Timestamp,
+    },
     Disabled {
         at: Timestamp,
         reason: DisabledReason,
@@ -59,6 +63,10 @@ pub enum WebhookState {
 /// Something that happens to a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occurrence {
+    /// Its receiver has shown that it wants deliveries.
+    Activated,
+    /// Its receiver must show that first, or anew.
+    MustActivate,
     SwitchedOn,
     SwitchedOff,
     /// It got another URL.
@@ -95,13 +103,14 @@ impl News {
 
 impl WebhookState {
     pub fn is_enabled(self) -> bool {
-        !matches!(self, Self::Disabled { .. })
+        matches!(self, Self::Enabled | Self::Failing { .. })
     }
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "active",
             Self::Failing { .. } => "failing",
+            Self::Pending { .. } => "pending",
             Self::Disabled { .. } => "disabled",
         }
     }
@@ -111,11 +120,19 @@ impl WebhookState {
     pub fn after(self, occurrence: Occurrence, now: Timestamp) -> (Self, Option<News>) {
         let disabled = |reason| (Self::Disabled { at: now, reason }, Some(News::Disabled));
         match (self, occurrence) {
-            (Self::Disabled { .. }, Occurrence::SwitchedOn) => (Self::Enabled, Some(News::Enabled)),
-            (Self::Disabled { .. }, _) | (Self::Enabled | Self::Failing { .. }, Occurrence::SwitchedOn) => (self, None),
+            (Self::Pending { .. }, Occurrence::MustActivate) => (self, None),
+            (_, Occurrence::MustActivate) => (Self::Pending { since: now }, None),
+            (Self::Pending { .. } | Self::Disabled { .. }, Occurrence::Activated)
+            | (Self::Disabled { .. }, Occurrence::SwitchedOn) => (Self::Enabled, Some(News::Enabled)),
+            (Self::Disabled { .. }, _)
+            | (Self::Enabled | Self::Failing { .. } | Self::Pending { .. }, Occurrence::SwitchedOn)
+            | (
+                Self::Pending { .. },
+                Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Failed { .. } | Occurrence::Gone,
+            ) => (self, None),
             (_, Occurrence::SwitchedOff) => disabled(DisabledReason::Requested),
             (_, Occurrence::Gone) => disabled(DisabledReason::Gone),
-            (_, Occurrence::Moved | Occurrence::Acknowledged) => (Self::Enabled, None),
+            (_, Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Activated) => (Self::Enabled, None),
             (Self::Enabled, Occurrence::Failed { since }) => (Self::Failing { since, warned_at: None }, None),
             (Self::Failing { since, warned_at: None }, Occurrence::Failed { .. })
                 if now >= since.plus(WARNED_AFTER) =>
@@ -147,6 +164,7 @@ mod tests {
             1 => Just(Occurrence::SwitchedOn),
             1 => Just(Occurrence::SwitchedOff),
             1 => Just(Occurrence::Moved),
+            1 => Just(Occurrence::Activated),
         ]
     }
 

@@ -1,10 +1,12 @@
 //! A webhook: where to, about what, and how it is written.
 
+mod activation;
 mod handling;
 mod headers;
 pub mod life;
 mod url;
 
+pub use activation::{Activation, ActivationMethod, MalformedInterval};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HEADERS_MAX, HeaderName, MalformedHeader};
 pub use life::{DisabledReason, News, Occurrence, WebhookState};
@@ -56,6 +58,7 @@ pub struct Webhook {
     /// The names of its own headers. Their values are kept sealed, beside its signing secrets.
     pub header_names: Vec<HeaderName>,
     pub handling: Handling,
+    pub activation: Option<Activation>,
     pub state: WebhookState,
     /// Grows with every change, so that whoever keeps a copy knows when it is stale.
     pub version: i64,

@@ -1,18 +1,19 @@
 //! Webhooks, and the index that finds who wants to hear of an event.
 
+mod listening;
 mod rows;
-
-use std::collections::{BTreeSet, HashMap};
 
 use super::bulk::{Set, Words};
 use super::query::{LAST, query};
 use super::record::{Record, Row};
 use super::{Conn, Result};
-use crate::domain::event_type::{EventType, Subscription};
+use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::Webhook;
 use rows::{WebhookRow, webhook};
+
+pub use listening::listeners;
 
 /// A webhook that an event concerns, and the version of it that was current then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,10 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
         "insert into webhooks
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at,
-              header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+              header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
+              activation, challenge_every_seconds, challenge_due_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+             $21, $22)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -57,6 +60,9 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(row.rate_limit)
     .bind(row.failing_since)
     .bind(row.warned_at)
+    .bind(row.activation)
+    .bind(row.challenge_every)
+    .bind(row.challenge_due_at)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -73,7 +79,7 @@ macro_rules! select_webhooks {
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                failing_since, warned_at
+                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at
          from webhooks w ",
             $rest
         )
@@ -115,7 +121,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
              disabled_at = $8, disabled_reason = $9, version = version + 1, updated_at = $10,
              secret_jwe = coalesce($11, secret_jwe),
              header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15,
-             failing_since = $16, warned_at = $17
+             failing_since = $16, warned_at = $17,
+             activation = $18, challenge_every_seconds = $19, challenge_due_at = $20
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -137,6 +144,9 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(row.rate_limit)
     .bind(row.failing_since)
     .bind(row.warned_at)
+    .bind(row.activation)
+    .bind(row.challenge_every)
+    .bind(row.challenge_due_at)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -174,7 +184,7 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     let changed = query(
         "update webhooks
          set disabled_at = $3, disabled_reason = $4, failing_since = $5, warned_at = $6, version = version + 1,
-             updated_at = $7
+             updated_at = $7, challenge_due_at = $8
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -186,71 +196,55 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     .bind(row.failing_since)
     .bind(row.warned_at)
     .bind(webhook.updated_at.as_micros())
+    .bind(row.challenge_due_at)
     .execute(conn)
     .await?;
     Ok(changed == 1)
 }
 
-/// Who wants to hear of events of these types: enabled webhooks subscribed to any name of the type's lineage or to
-/// everything, each once.
-pub async fn listeners(
+/// Webhooks whose receivers must show again that they want deliveries. Each is due again at `until`, so that of several
+/// nodes one asks, and another one if that one dies.
+pub async fn take_due_challenges(
     conn: &mut Conn,
-    types: &BTreeSet<(TenantId, EventType)>,
-) -> Result<HashMap<(TenantId, EventType), Vec<Listener>>> {
-    let mut found: HashMap<(TenantId, String), Vec<Listener>> = HashMap::new();
-    let names: BTreeSet<(TenantId, &str)> =
-        types.iter().flat_map(|(tenant_id, name)| name.subscriptions().map(|name| (*tenant_id, name))).collect();
-    let names: Vec<(TenantId, &str)> = names.into_iter().collect();
-    let rows = Set::default()
-        .blobs(names.iter().map(|(tenant_id, _)| &tenant_id.as_bytes()[..]))
-        .texts(names.iter().map(|(_, name)| *name));
-    let subscribed = rows.fetch_all(
-        conn,
-        Words {
-            sqlite: "select s.tenant_id, s.name, s.webhook_id, w.version
-                 from subscriptions s
-                 join webhooks w on w.id = s.webhook_id
-                 where w.disabled_at is null
-                   and w.deleted_at is null
-                   and (s.tenant_id, s.name) in (select column1, column2 from {rows})",
-            postgres: "select given.column1 as tenant_id, given.column2 as name, s.webhook_id, w.version
-                 from {rows}
-                 cross join lateral (
-                     select webhook_id from subscriptions where tenant_id = given.column1 and name = given.column2 offset 0
-                 ) s
-                 cross join lateral (
-                     select version
-                     from webhooks
-                     where id = s.webhook_id
-                       and disabled_at is null
-                       and deleted_at is null
-                     offset 0
-                 ) w",
-        },
-    );
-    for row in subscribed.await? {
-        let record = Record::new("subscriptions", &row);
-        let listener =
-            Listener { webhook_id: WebhookId::from_bytes(record.id("webhook_id")?), version: record.int("version")? };
-        let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("name")?);
-        found.entry(name).or_default().push(listener);
-    }
-    Ok(types.iter().map(|of_type| (of_type.clone(), merged(of_type, &found))).collect())
-}
-
-fn merged(
-    (tenant_id, event_type): &(TenantId, EventType),
-    found: &HashMap<(TenantId, String), Vec<Listener>>,
-) -> Vec<Listener> {
-    let mut listeners: Vec<Listener> = event_type
-        .subscriptions()
-        .filter_map(|name| found.get(&(*tenant_id, name.to_owned())))
-        .flatten()
-        .copied()
-        .collect();
-    listeners.sort_by_key(|listener| listener.webhook_id);
-    listeners.dedup_by_key(|listener| listener.webhook_id);
-    listeners
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Listener>> {
+    let text = if conn.is_sqlite() {
+        "update webhooks
+         set challenge_due_at = $2
+         where id in (
+             select id
+             from webhooks
+             where challenge_due_at <= $1
+               and disabled_at is null
+               and deleted_at is null
+             order by challenge_due_at
+             limit $3
+         )
+         returning id, version"
+    } else {
+        "update webhooks
+         set challenge_due_at = $2
+         where id in (
+             select id
+             from webhooks
+             where challenge_due_at <= $1
+               and disabled_at is null
+               and deleted_at is null
+             order by challenge_due_at
+             limit $3
+             for update skip locked
+         )
+         returning id, version"
+    };
+    let taken =
+        query(text).bind(now.as_micros()).bind(until.as_micros()).bind(i64::from(limit)).fetch_all(conn).await?;
+    let taken = taken.iter().map(|row| {
+        let record = Record::new("webhooks", row);
+        Ok(Listener { webhook_id: WebhookId::from_bytes(record.id("id")?), version: record.int("version")? })
+    });
+    taken.collect()
 }
 
 /// The webhooks with these ids as they are now, deleted ones included. A damaged record spoils nothing but itself.
@@ -261,17 +255,20 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
         Words {
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
-                     timeout_seconds, rate_limit, failing_since, warned_at, secret_jwe, deleted_at
+                     timeout_seconds, rate_limit, failing_since, warned_at, activation,
+                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
-                     timeout_seconds, rate_limit, failing_since, warned_at, secret_jwe, deleted_at
+                     timeout_seconds, rate_limit, failing_since, warned_at, activation,
+                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                         failing_since, warned_at, secret_jwe, deleted_at
+                         failing_since, warned_at, activation,
+                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

@@ -1,14 +1,20 @@
 //! A webhook as its table holds it.
 
+use std::time::Duration;
+
 use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{
-    DeliveryRate, DisabledReason, Format, Handling, HeaderName, Webhook, WebhookState, WebhookUrl,
+    Activation, ActivationMethod, DeliveryRate, DisabledReason, Format, Handling, HeaderName, Webhook, WebhookState,
+    WebhookUrl,
 };
 use crate::store::Result;
 use crate::store::record::{Record, Row};
+
+/// Why a webhook is disabled whose receiver has not shown yet that it wants deliveries.
+const PENDING: &str = "pending";
 
 /// The columns that are not written as they are.
 pub(super) struct WebhookRow {
@@ -17,6 +23,9 @@ pub(super) struct WebhookRow {
     pub(super) disabled_reason: Option<&'static str>,
     pub(super) failing_since: Option<i64>,
     pub(super) warned_at: Option<i64>,
+    pub(super) activation: Option<&'static str>,
+    pub(super) challenge_every: Option<i64>,
+    pub(super) challenge_due_at: Option<i64>,
     pub(super) header_names: String,
     pub(super) retry_waits: Option<String>,
     pub(super) timeout_seconds: Option<i64>,
@@ -28,10 +37,13 @@ impl WebhookRow {
         let Handling { retry_policy, timeout, rate } = &webhook.handling;
         let (disabled_at, disabled_reason) = match webhook.state {
             WebhookState::Enabled | WebhookState::Failing { .. } => (None, None),
+            WebhookState::Pending { since } => (Some(since.as_micros()), Some(PENDING)),
             WebhookState::Disabled { at, reason } => (Some(at.as_micros()), Some(reason.as_str())),
         };
+        let activation = webhook.activation.as_ref();
+        let every = activation.and_then(|activation| activation.every);
         let (failing_since, warned_at) = match webhook.state {
-            WebhookState::Enabled | WebhookState::Disabled { .. } => (None, None),
+            WebhookState::Enabled | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => (None, None),
             WebhookState::Failing { since, warned_at } => {
                 (Some(since.as_micros()), warned_at.map(Timestamp::as_micros))
             }
@@ -42,6 +54,9 @@ impl WebhookRow {
             disabled_reason,
             failing_since,
             warned_at,
+            activation: activation.map(|activation| activation.method.as_str()),
+            challenge_every: every.and_then(|every| i64::try_from(every.as_secs()).ok()),
+            challenge_due_at: activation.and_then(|activation| activation.due_at).map(Timestamp::as_micros),
             header_names: joined(webhook.header_names.iter().map(HeaderName::as_str)),
             retry_waits: retry_policy.as_ref().map(written),
             timeout_seconds: timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
@@ -61,6 +76,9 @@ fn written(policy: &RetryPolicy) -> String {
 pub(super) fn webhook(row: &Row) -> Result<Webhook> {
     let record = Record::new("webhooks", row);
     let state = match (record.instant_or_null("disabled_at")?, record.instant_or_null("failing_since")?) {
+        (Some(since), _) if record.text_or_null("disabled_reason")?.as_deref() == Some(PENDING) => {
+            WebhookState::Pending { since }
+        }
         (Some(at), _) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
         (None, Some(since)) => WebhookState::Failing { since, warned_at: record.instant_or_null("warned_at")? },
         (None, None) => WebhookState::Enabled,
@@ -79,6 +97,7 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         audience: record.text_or_null("audience")?,
         header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
         handling: handling(&record)?,
+        activation: activation(&record)?,
         state,
         version: record.int("version")?,
         last_delivery_at: record.instant_or_null("last_delivery_at")?,
@@ -102,4 +121,15 @@ fn handling(record: &Record<'_>) -> Result<Handling> {
         rate.ok_or_else(|| record.corrupt("rate_limit", "not a rate"))
     });
     Ok(Handling { retry_policy: retry_policy.transpose()?, timeout: timeout.transpose()?, rate: rate.transpose()? })
+}
+
+fn activation(record: &Record<'_>) -> Result<Option<Activation>> {
+    if record.text_or_null("activation")?.is_none() {
+        return Ok(None);
+    }
+    let method = record.word("activation", ActivationMethod::parse)?;
+    let every = record.int_or_null("challenge_every_seconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+    let activation = Activation::new(method, every.map(Duration::from_secs));
+    let activation = activation.map_err(|_| record.corrupt("challenge_every_seconds", "not an interval"))?;
+    Ok(Some(Activation { due_at: record.instant_or_null("challenge_due_at")?, ..activation }))
 }

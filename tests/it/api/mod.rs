@@ -1,6 +1,7 @@
 //! What the contract says of the API, of the key sets and of what a delivery looks like, asked over real HTTP.
 
 mod access;
+mod activation;
 mod delivered;
 mod events;
 mod handling;

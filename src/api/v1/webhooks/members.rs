@@ -10,8 +10,8 @@ use crate::domain::event_type::Subscription;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    AUDIENCE_BYTES_MAX, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Format, Handling, HeaderName,
-    MalformedHeader, SUBSCRIPTIONS_MAX,
+    AUDIENCE_BYTES_MAX, Activation, ActivationMethod, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Format,
+    Handling, HeaderName, MalformedHeader, SUBSCRIPTIONS_MAX,
 };
 
 /// What is shown in the place of a header's value.
@@ -118,4 +118,19 @@ pub(super) fn overlap(seconds: Option<u64>, faults: &mut Faults) -> Duration {
         faults.add("/overlap_seconds", format!("is at most {OVERLAP_SECONDS_MAX}, a week; 0 ends the old one at once"));
     }
     Duration::from_secs(seconds)
+}
+
+/// What its receiver must show before it is sent anything.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActivationWish {
+    method: String,
+    every_seconds: Option<u64>,
+}
+
+pub(super) fn activation(wish: &ActivationWish, faults: &mut Faults) -> Option<Activation> {
+    let known: Vec<&str> = ActivationMethod::ALL.into_iter().map(ActivationMethod::as_str).collect();
+    let method = ActivationMethod::parse(&wish.method).ok_or_else(|| format!("is one of: {}", known.join(", ")));
+    let method = faults.take("/activation/method", method)?;
+    faults.take("/activation/every_seconds", Activation::new(method, wish.every_seconds.map(Duration::from_secs)))
 }

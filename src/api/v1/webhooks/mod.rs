@@ -24,7 +24,7 @@ use crate::domain::webhook::{Format, Handling, PlainHttp, WebhookUrl};
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
-use members::Retry;
+use members::{ActivationWish, Retry};
 
 use view::WebhookView;
 
@@ -41,6 +41,7 @@ pub(super) struct CreateWebhook {
     retry: Option<Retry>,
     timeout_seconds: Option<u64>,
     rate_limit: Option<u32>,
+    activation: Option<ActivationWish>,
     enabled: Option<bool>,
 }
 
@@ -70,6 +71,7 @@ impl CreateWebhook {
             timeout: self.timeout_seconds.and_then(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.and_then(|count| members::rate(count, &mut faults)),
         };
+        let activation = self.activation.and_then(|wish| members::activation(&wish, &mut faults));
         faults.none()?;
         let (Some(url), Some(format)) = (url, format) else { return Err(Problem::internal()) };
         let (description, is_enabled) = (description.unwrap_or_default(), self.enabled.unwrap_or(true));
@@ -83,6 +85,7 @@ impl CreateWebhook {
             headers,
             secret,
             handling,
+            activation,
             is_enabled,
         })
     }
@@ -132,6 +135,8 @@ pub(super) struct ChangeWebhook {
     timeout_seconds: Patched<u64>,
     #[serde(default)]
     rate_limit: Patched<u32>,
+    #[serde(default)]
+    activation: Patched<ActivationWish>,
     #[serde(default, deserialize_with = "not_null")]
     enabled: Option<bool>,
 }
@@ -162,6 +167,7 @@ impl ChangeWebhook {
             retry_policy: self.retry.choice(|retry| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
+            activation: self.activation.choice(|wish| members::activation(&wish, &mut faults)),
             is_enabled: self.enabled,
         };
         faults.none()?;
@@ -252,6 +258,35 @@ pub(super) async fn test(
         attempt: AttemptView::of(attempt),
     };
     Ok(axum::Json(tested).into_response())
+}
+
+/// What came of asking a receiver whether it wants deliveries.
+#[derive(Debug, Serialize)]
+struct ActivatedView {
+    webhook_id: String,
+    activated: bool,
+    status: &'static str,
+    method: &'static str,
+    /// Why it was not activated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) async fn activate(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id = webhook_id(&id)?;
+    let shown = engine.activate_webhook(access.tenant_id, id).await?.ok_or_else(missing)?;
+    let view = ActivatedView {
+        webhook_id: id.to_string(),
+        activated: shown.refusal.is_none(),
+        status: shown.state.as_str(),
+        method: shown.method.as_str(),
+        reason: shown.refusal.map(|refusal| refusal.to_string()),
+    };
+    Ok(axum::Json(view).into_response())
 }
 
 /// What is not an id cannot be the id of one of theirs either.

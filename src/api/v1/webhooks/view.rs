@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::members::MASK;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{DeliveryRate, Webhook, WebhookState};
+use crate::domain::webhook::{Activation, DeliveryRate, Webhook, WebhookState};
 
 /// Its signing secret is shown once, when it is made.
 #[derive(Serialize)]
@@ -37,6 +37,8 @@ pub(in crate::api::v1) struct WebhookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<ActivationView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_delivery_at: Option<String>,
     created_at: String,
     updated_at: String,
@@ -48,10 +50,30 @@ struct RetryView {
     schedule: Vec<u64>,
 }
 
+/// What its receiver must show before it is sent anything.
+#[derive(Serialize)]
+struct ActivationView {
+    method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
+}
+
+impl ActivationView {
+    fn of(activation: Activation) -> Self {
+        Self {
+            method: activation.method.as_str(),
+            every_seconds: activation.every.map(|every| every.as_secs()),
+            due_at: activation.due_at.map(|at| at.to_string()),
+        }
+    }
+}
+
 impl WebhookView {
     pub(super) fn of(webhook: Webhook) -> Self {
         let (disabled_at, disabled_reason) = match webhook.state {
-            WebhookState::Enabled | WebhookState::Failing { .. } => (None, None),
+            WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Pending { .. } => (None, None),
             WebhookState::Disabled { at, reason } => (Some(at.to_string()), Some(reason.as_str())),
         };
         let retry = webhook.handling.retry_policy.as_ref();
@@ -65,7 +87,7 @@ impl WebhookView {
             status: webhook.state.as_str(),
             failing_since: match webhook.state {
                 WebhookState::Failing { since, .. } => Some(since.to_string()),
-                WebhookState::Enabled | WebhookState::Disabled { .. } => None,
+                _ => None,
             },
             format: webhook.format.as_str(),
             description: webhook.description,
@@ -75,6 +97,7 @@ impl WebhookView {
             retry: retry.map(|policy| RetryView { schedule: policy.waits().iter().map(Duration::as_secs).collect() }),
             timeout_seconds: webhook.handling.timeout.map(|timeout| timeout.as_secs()),
             rate_limit: webhook.handling.rate.map(DeliveryRate::get),
+            activation: webhook.activation.map(ActivationView::of),
             last_delivery_at: webhook.last_delivery_at.map(|at| at.to_string()),
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),

@@ -1,0 +1,201 @@
+//! Asking receivers whether they want deliveries: when somebody activates a webhook, and again and again where that is
+//! wished.
+//!
+//! A challenge is a delivery like any other, signed by the key that is active. Who answers with what was in its token has read
+//! the token, and shows by that alone more than a 200 does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::addressees::Addressee;
+use super::job::{self, Woken};
+use super::webhooks::WebhookError;
+use crate::domain::delivery::{FailureKind, Outcome};
+use crate::domain::event::Event;
+use crate::domain::event_type::EventType;
+use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::webhook::{Activation, ActivationMethod, Occurrence, Webhook, WebhookState};
+use crate::signing::digest;
+use crate::store::webhooks;
+
+/// What a challenge is called.
+const CHALLENGE: &str = "signet.challenge";
+/// How often it is looked who must be asked again.
+const EVERY: Duration = Duration::from_mins(1);
+/// Who did not show it is asked again after this long.
+const AGAIN_AFTER: Duration = Duration::from_hours(1);
+/// Webhooks that are taken at a time.
+const TAKEN_MAX: u32 = 50;
+
+/// What came of asking a receiver.
+#[derive(Debug)]
+pub struct Shown {
+    pub method: ActivationMethod,
+    /// Why it was not convincing; nothing when it was.
+    pub refusal: Option<Refusal>,
+    pub state: WebhookState,
+}
+
+/// A receiver did not show that it wants deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the receiver answered {0}; it must answer 2xx")]
+    Status(u16),
+    #[error("the receiver could not be asked: {}", .0.as_str())]
+    Unreachable(FailureKind),
+    #[error("the receiver must answer with the challenge of the token's data: {{\"challenge\": \"…\"}}")]
+    NotEchoed,
+    #[error(
+        "the receiver must answer OPTIONS with WebHook-Allowed-Origin, naming the origin that it was asked for, or *"
+    )]
+    NotAllowed,
+}
+
+/// The job: asks receivers again whose webhooks wish it.
+pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
+    loop {
+        let until = engine.clock.now().plus(EVERY);
+        if let Err(error) = engine.challenge_due().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "receivers could not be asked again; trying again"
+            );
+            if job::pause(job::AFTER_FAILURE, &end).await == Woken::ToEnd {
+                return;
+            }
+        }
+        if job::rest_until(&engine.clock, until, &end).await == Woken::ToEnd {
+            return;
+        }
+    }
+}
+
+impl Engine {
+    /// Asks a webhook's receiver whether it wants deliveries, and switches the webhook on if so. `None` when the tenant has no
+    /// such webhook.
+    pub async fn activate_webhook(&self, tenant_id: TenantId, id: WebhookId) -> Result<Option<Shown>, WebhookError> {
+        self.take_leave_to_sign().await?;
+        let mut reader = self.store.read().await?;
+        let found = super::sound(webhooks::addressees(reader.conn(), &[id]).await?).next();
+        drop(reader);
+        match found.filter(|found| found.webhook.tenant_id == tenant_id && !found.is_deleted) {
+            Some(found) => self.challenge(found, None).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks those whose time has come.
+    async fn challenge_due(&self) -> Result<(), WebhookError> {
+        loop {
+            let now = self.clock.now();
+            let mut tx = self.store.write().await?;
+            let due = webhooks::take_due_challenges(tx.conn(), now, now.plus(AGAIN_AFTER), TAKEN_MAX).await?;
+            tx.commit().await?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            self.take_leave_to_sign().await?;
+            let ids: Vec<WebhookId> = due.iter().map(|listener| listener.webhook_id).collect();
+            let mut reader = self.store.read().await?;
+            let found = webhooks::addressees(reader.conn(), &ids).await?;
+            drop(reader);
+            for found in super::sound(found).filter(|found| !found.is_deleted) {
+                let webhook_id = found.webhook.id;
+                // Who fails challenges fails like who fails deliveries.
+                if let Err(error) = self.challenge(found, Some(Occurrence::Failed { since: now })).await {
+                    tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
+                }
+            }
+        }
+    }
+
+    async fn challenge(
+        &self,
+        found: webhooks::Addressee,
+        otherwise: Option<Occurrence>,
+    ) -> Result<Shown, WebhookError> {
+        let webhook = found.webhook.clone();
+        let method = webhook.activation.map_or(ActivationMethod::Challenge, |activation| activation.method);
+        let addressee = self.addressee(found);
+        let refusal = match method {
+            ActivationMethod::Challenge => self.ask_for_echo(&addressee).await?,
+            ActivationMethod::Options => self.ask_for_leave(&addressee).await,
+        };
+        let occurrence = if refusal.is_none() { Some(Occurrence::Activated) } else { otherwise };
+        let state = self.conclude(webhook, occurrence).await?;
+        Ok(Shown { method, refusal, state })
+    }
+
+    /// Writes down what a receiver has shown, if the webhook is as it was when it was asked.
+    async fn conclude(
+        &self,
+        mut webhook: Webhook,
+        occurrence: Option<Occurrence>,
+    ) -> Result<WebhookState, WebhookError> {
+        let Some(occurrence) = occurrence else { return Ok(webhook.state) };
+        let now = self.clock.now();
+        let (state, news) = webhook.state.after(occurrence, now);
+        webhook.state = state;
+        if occurrence == Occurrence::Activated {
+            webhook.activation = webhook.activation.map(|activation| activation.shown_at(now));
+        } else {
+            webhook.activation =
+                webhook.activation.map(|wish| Activation { due_at: Some(now.plus(AGAIN_AFTER)), ..wish });
+        }
+        let mut tx = self.store.write().await?;
+        if !webhooks::update_state(tx.conn(), &webhook).await? {
+            return Err(WebhookError::Contended);
+        }
+        if let Some(news) = news {
+            self.announce_news(tx.conn(), &webhook, news, now).await?;
+        }
+        tx.commit().await?;
+        self.look_again();
+        Ok(state)
+    }
+
+    async fn ask_for_echo(&self, addressee: &Addressee) -> Result<Option<Refusal>, WebhookError> {
+        let challenge = digest::base64url(&self.clock.secret_bytes::<24>()?);
+        let now = self.clock.now();
+        let event = Arc::new(Event {
+            id: EventId::from_bytes(self.clock.id()),
+            tenant_id: addressee.tenant_id,
+            event_type: CHALLENGE.parse::<EventType>().expect("a name of ours is well formed"),
+            payload: json!({"challenge": challenge}).to_string().into(),
+            occurred_at: now,
+            accepted_at: now,
+            deliveries: 1,
+        });
+        let attempt = self.attempt(&self.egress, &event, addressee, 1).await;
+        self.log_probe(&event, addressee.webhook_id, &attempt).await?;
+        Ok(match attempt.outcome {
+            Outcome::Failed(kind) => Some(Refusal::Unreachable(kind)),
+            Outcome::Answered { status_code, .. } if !attempt.outcome.is_acknowledged() => {
+                Some(Refusal::Status(status_code))
+            }
+            Outcome::Answered { .. } => {
+                let echo = serde_json::from_str::<Value>(&attempt.excerpt).ok();
+                let echoes = echo.is_some_and(|echo| echo["challenge"] == challenge.as_str());
+                if echoes { None } else { Some(Refusal::NotEchoed) }
+            }
+        })
+    }
+
+    async fn ask_for_leave(&self, addressee: &Addressee) -> Option<Refusal> {
+        let origin = self.terms.public_url.split("://").last().unwrap_or_default();
+        let origin = origin.split(['/', ':']).next().unwrap_or_default();
+        match self.egress.ask_leave(addressee.url.as_url(), origin).await {
+            Err(kind) => Some(Refusal::Unreachable(kind)),
+            Ok(leave) if !(200..300).contains(&leave.status_code) => Some(Refusal::Status(leave.status_code)),
+            Ok(leave) => {
+                let allows =
+                    leave.allowed_origin.is_some_and(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+                if allows { None } else { Some(Refusal::NotAllowed) }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A receiver shows that it wants deliveries before it gets any: it echoes a challenge, or allows our origin.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{Receiver, Service, until};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A receiver that reads tokens and knows what it is asked.
+struct Willing {
+    url: String,
+    is_willing: Arc<AtomicBool>,
+}
+
+impl Willing {
+    async fn start() -> Self {
+        let is_willing = Arc::new(AtomicBool::new(true));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hooks", listener.local_addr().unwrap());
+        let router = Router::new().route("/hooks", post(receive).options(allow)).with_state(is_willing.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, is_willing }
+    }
+
+    fn is_willing(&self, is_willing: bool) {
+        self.is_willing.store(is_willing, Ordering::SeqCst);
+    }
+}
+
+async fn receive(State(is_willing): State<Arc<AtomicBool>>, body: Bytes) -> Response {
+    if !is_willing.load(Ordering::SeqCst) {
+        return StatusCode::OK.into_response();
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(body["token"].as_str().unwrap().split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    Json(json!({"challenge": claims["data"]["challenge"]})).into_response()
+}
+
+async fn allow(State(is_willing): State<Arc<AtomicBool>>, headers: HeaderMap) -> Response {
+    let origin = headers.get("webhook-request-origin").unwrap().to_str().unwrap().to_owned();
+    match is_willing.load(Ordering::SeqCst) {
+        true => [("webhook-allowed-origin", origin)].into_response(),
+        false => [("webhook-allowed-origin", "elsewhere.example")].into_response(),
+    }
+}
+
+async fn made(service: &Service, url: &str, activation: Value) -> Value {
+    let wish = json!({"url": url, "events": ["user"], "activation": activation});
+    let answer = service.post("/v1/webhooks", &wish).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.json()
+}
+
+fn path_of(webhook: &Value) -> String {
+    format!("/v1/webhooks/{}", webhook["id"].as_str().unwrap())
+}
+
+async fn activate(service: &Service, webhook: &Value) -> Value {
+    let answer = service.post(&format!("{}/activate", path_of(webhook)), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
+}
+
+/// How many webhooks hear of an event.
+async fn listeners(service: &Service) -> Value {
+    service.post("/v1/events", &json!({"type": "user.created", "data": 1})).await.json()["deliveries"].clone()
+}
+
+#[tokio::test]
+async fn a_webhook_hears_of_nothing_until_its_receiver_has_echoed_a_challenge() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+    let before = listeners(&service).await;
+    willing.is_willing(false);
+    let refused = activate(&service, &webhook).await;
+    let still = listeners(&service).await;
+    willing.is_willing(true);
+    let activated = activate(&service, &webhook).await;
+
+    assert_eq!((&webhook["status"], &webhook["enabled"]), (&json!("pending"), &json!(false)));
+    assert_eq!((before, still), (json!(0), json!(0)));
+    assert_eq!((&refused["activated"], &refused["status"]), (&json!(false), &json!("pending")));
+    assert!(refused["reason"].as_str().unwrap().contains("challenge"), "{refused}");
+    assert_eq!((&activated["activated"], &activated["status"]), (&json!(true), &json!("active")));
+    assert_eq!(activated.get("reason"), None);
+    assert_eq!(listeners(&service).await, 1);
+}
+
+#[tokio::test]
+async fn a_receiver_that_answers_and_reads_nothing_is_not_activated() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let webhook = made(&service, receiver.url(), json!({"method": "challenge"})).await;
+
+    let silent = activate(&service, &webhook).await;
+    receiver.answering(500);
+    let failing = activate(&service, &webhook).await;
+    let options = made(&service, receiver.url(), json!({"method": "options"})).await;
+    let unasked = activate(&service, &options).await;
+
+    assert_eq!(silent["activated"], false);
+    assert!(failing["reason"].as_str().unwrap().contains("500"), "{failing}");
+    assert!(unasked["reason"].as_str().unwrap().contains("405"), "{unasked}");
+    let challenges = receiver.received();
+    assert_eq!(challenges.len(), 2);
+    assert_eq!(challenges[0].event(), "signet.challenge");
+    assert_ne!(challenges[0].claims()["data"], challenges[1].claims()["data"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_allows_our_origin_is_activated() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "options"})).await;
+
+    willing.is_willing(false);
+    let elsewhere = activate(&service, &webhook).await;
+    willing.is_willing(true);
+    let activated = activate(&service, &webhook).await;
+
+    assert_eq!((&elsewhere["activated"], &elsewhere["status"]), (&json!(false), &json!("pending")));
+    assert_eq!((&activated["activated"], &activated["method"]), (&json!(true), &json!("options")));
+}
+
+#[tokio::test]
+async fn who_moves_or_is_switched_on_again_shows_it_anew() {
+    let (service, willing, other) = (Service::start().await, Willing::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+    activate(&service, &webhook).await;
+    let status = async |change: Value| service.patch(&path_of(&webhook), &change).await.json()["status"].clone();
+
+    assert_eq!(status(json!({"description": "the same"})).await, "active");
+    assert_eq!(status(json!({"url": other.url})).await, "pending");
+    assert_eq!(activate(&service, &webhook).await["status"], "active");
+    assert_eq!(status(json!({"enabled": false})).await, "disabled");
+    assert_eq!(status(json!({"enabled": true})).await, "pending");
+    assert_eq!(listeners(&service).await, 0);
+    assert_eq!(status(json!({"activation": null})).await, "active", "its owner does without");
+    assert_eq!(status(json!({"activation": {"method": "options"}})).await, "pending");
+}
+
+#[tokio::test]
+async fn a_receiver_is_asked_again_and_again_where_that_is_wished() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge", "every_seconds": 86_400})).await;
+    activate(&service, &webhook).await;
+    let shown = async || service.get(&path_of(&webhook)).await.json();
+    assert_eq!(shown().await["activation"]["due_at"], "2026-03-02T12:00:00Z");
+
+    service.after(DAY);
+    until(async || (shown().await["activation"]["due_at"] == "2026-03-03T12:00:00Z").then_some(())).await;
+    willing.is_willing(false);
+    service.after(DAY);
+    until(async || (shown().await["status"] == "failing").then_some(())).await;
+    willing.is_willing(true);
+    service.after(Duration::from_hours(1));
+    until(async || (shown().await["status"] == "active").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_wish_that_nobody_can_fulfil_is_refused() {
+    let service = Service::start().await;
+
+    for (activation, pointer) in [
+        (json!({"method": "mail"}), "/activation/method"),
+        (json!({}), "/activation/method"),
+        (json!({"method": "challenge", "every_seconds": 60}), "/activation/every_seconds"),
+    ] {
+        let wish = json!({"url": "https://example.com/", "events": ["*"], "activation": activation});
+        let refused = service.post("/v1/webhooks", &wish).await;
+
+        assert_eq!((refused.status, refused.pointers()), (422, vec![pointer.to_owned()]), "{}", refused.text);
+    }
+}
