@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::problem::Problem;
+use crate::domain::id::{TenantId, WebhookId};
 
 const LIMIT_STANDARD: u32 = 20;
 const LIMIT_MAX: u32 = 100;
@@ -51,14 +52,43 @@ pub(super) struct PageParams {
     pub(super) cursor: Option<String>,
 }
 
-/// A page that can be fetched. A cursor is the id of the last thing on the page before.
+/// A list, and whose it is: a cursor of one opens no other.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum List {
+    Events(TenantId),
+    Webhooks(TenantId),
+    Deliveries(TenantId, WebhookId),
+    Rehearsals(TenantId),
+    Tenants,
+    /// Of one tenant, or of all.
+    ApiKeys(Option<TenantId>),
+}
+
+impl List {
+    fn parts(&self) -> [&[u8]; 3] {
+        match self {
+            Self::Events(tenant_id) => [b"events", tenant_id.as_bytes(), b""],
+            Self::Webhooks(tenant_id) => [b"webhooks", tenant_id.as_bytes(), b""],
+            Self::Deliveries(tenant_id, webhook_id) => [b"deliveries", tenant_id.as_bytes(), webhook_id.as_bytes()],
+            Self::Rehearsals(tenant_id) => [b"rehearsals", tenant_id.as_bytes(), b""],
+            Self::Tenants => [b"tenants", b"", b""],
+            Self::ApiKeys(tenant_id) => {
+                [b"api-keys", tenant_id.as_ref().map_or(&[][..], |tenant_id| tenant_id.as_bytes()), b""]
+            }
+        }
+    }
+}
+
+/// A page that can be fetched. A cursor is the id of the last thing on the page before, which nobody can make up.
 pub(super) struct PageOf {
     pub(super) limit: u32,
     pub(super) after: Option<[u8; 16]>,
+    list: List,
+    engine: Api,
 }
 
 impl PageParams {
-    pub(super) fn page(&self) -> Result<PageOf, Problem> {
+    pub(super) fn page(&self, engine: &Api, list: List) -> Result<PageOf, Problem> {
         let limit = match self.limit.as_deref().map(str::parse::<u32>) {
             None => LIMIT_STANDARD,
             Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
@@ -68,11 +98,12 @@ impl PageParams {
         let after = match &self.cursor {
             None => None,
             Some(cursor) => {
-                let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| unknown())?;
-                Some(<[u8; 16]>::try_from(bytes).map_err(|_| unknown())?)
+                let cursor = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| unknown())?;
+                let position = engine.position(&list.parts(), &cursor).ok_or_else(unknown)?;
+                Some(<[u8; 16]>::try_from(position).map_err(|_| unknown())?)
             }
         };
-        Ok(PageOf { limit, after })
+        Ok(PageOf { limit, after, list, engine: engine.clone() })
     }
 }
 
@@ -112,7 +143,7 @@ impl PageOf {
 
     /// A page of views, after which the list goes on behind `next`.
     pub(super) fn made_of<T>(&self, data: Vec<T>, next: Option<[u8; 16]>) -> Page<T> {
-        let next_cursor = next.map(|id| URL_SAFE_NO_PAD.encode(id));
+        let next_cursor = next.map(|id| URL_SAFE_NO_PAD.encode(self.engine.cursor(&self.list.parts(), &id)));
         Page { data, pagination: Pagination { limit: self.limit, has_more: next_cursor.is_some(), next_cursor } }
     }
 }

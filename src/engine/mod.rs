@@ -17,6 +17,7 @@ mod announce;
 pub mod audit;
 mod bodies;
 pub mod clock;
+mod cursors;
 pub mod deliveries;
 pub mod dispatch;
 mod health;

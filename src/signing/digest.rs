@@ -27,6 +27,19 @@ pub fn sha256_of_parts(parts: &[&[u8]]) -> [u8; 32] {
     bytes
 }
 
+/// HMAC-SHA256 of several parts, each preceded by its length, under a key that is derived from `secret` for `purpose` alone.
+pub fn code_of_parts(secret: &[u8], purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose);
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()));
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.sign().as_ref());
+    bytes
+}
+
 /// Whether two secrets are equal, in a time that does not depend on where they differ.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(&sha256(a), &sha256(b)).is_ok()
@@ -77,6 +90,16 @@ mod tests {
     #[test]
     fn parts_cut_differently_have_different_digests() {
         assert_ne!(sha256_of_parts(&[b"ab", b"c"]), sha256_of_parts(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn a_code_is_another_one_for_another_secret_purpose_or_cut_of_the_parts() {
+        let code = code_of_parts(b"secret", b"purpose", &[b"ab", b"c"]);
+
+        assert_eq!(code, code_of_parts(b"secret", b"purpose", &[b"ab", b"c"]));
+        assert_ne!(code, code_of_parts(b"Secret", b"purpose", &[b"ab", b"c"]));
+        assert_ne!(code, code_of_parts(b"secret", b"Purpose", &[b"ab", b"c"]));
+        assert_ne!(code, code_of_parts(b"secret", b"purpose", &[b"a", b"bc"]));
     }
 
     #[test]

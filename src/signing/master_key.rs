@@ -14,7 +14,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::SigningError;
-use super::digest::{base64url, sha256_of_parts};
+use super::digest::{base64url, code_of_parts, sha256_of_parts};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::key_ring::Kid;
 
@@ -89,6 +89,11 @@ impl MasterKey {
         header.set_claim(PURPOSE, Some(Value::String(purpose.to_string()))).map_err(|_| SigningError::Sealing)?;
         let encrypter = Dir.encrypter_from_bytes(self.key.as_slice()).map_err(|_| SigningError::Sealing)?;
         jwe::serialize_compact(plain, &header, &encrypter).map_err(|_| SigningError::Sealing)
+    }
+
+    /// A code that only its holders can make. What it is made with is derived from the key, and seals nothing.
+    pub(super) fn code(&self, parts: &[&[u8]]) -> [u8; 32] {
+        code_of_parts(self.key.as_slice(), b"signet codes 1", parts)
     }
 
     /// Opens a record that was sealed for exactly this purpose.

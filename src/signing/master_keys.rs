@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zeroize::Zeroizing;
 
-use super::SigningError;
 use super::master_key::{MasterKey, Purpose, master_key_of};
 use super::master_key_file::{self, MasterKeyError, Stamp};
+use super::{SigningError, digest};
 
 /// What the record says that names the current key.
 const CHECK: &[u8] = b"signet";
@@ -82,6 +82,17 @@ impl MasterKeys {
     /// Opens a record that was sealed for exactly this purpose, with the key that it names.
     pub fn open(&self, purpose: &Purpose<'_>, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SigningError> {
         self.key(&master_key_of(sealed).ok_or(SigningError::Unopenable)?)?.open(purpose, sealed)
+    }
+
+    /// A code for these parts by which they are known again, here, on other nodes and after a restart: nobody can make it
+    /// who holds no master key.
+    pub fn code(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.held().current.code(parts)
+    }
+
+    /// Whether a code was made for these parts, by the current key or by one that is still held.
+    pub fn is_code(&self, code: &[u8; 32], parts: &[&[u8]]) -> bool {
+        self.held().keys.iter().any(|key| digest::equal(&key.code(parts), code))
     }
 
     /// The same record under the current key; `None` when it is sealed under that one already.

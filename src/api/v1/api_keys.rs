@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
-use crate::api::page::{PageParams, Params, Path};
+use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::access::{self, ApiKey, Scope};
 use crate::domain::id::ApiKeyId;
@@ -96,7 +96,7 @@ pub(super) async fn list(
     access: Access<Admin>,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Problem> {
-    let page = params.page()?;
+    let page = params.page(&engine, List::ApiKeys(access.only_tenant))?;
     let mut reader = engine.store.read().await?;
     let after = page.after.map(ApiKeyId::from_bytes);
     let fetched = api_keys::list(reader.conn(), access.only_tenant, after, page.fetch()).await?;

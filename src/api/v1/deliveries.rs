@@ -11,7 +11,7 @@ use super::webhooks::{missing as missing_webhook, webhook_id};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, DeliveriesReplay, WebhooksRead};
-use crate::api::page::{PageOf, PageParams, Params, Path};
+use crate::api::page::{List, PageOf, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
 use crate::domain::event_type::EventType;
@@ -33,8 +33,8 @@ pub(super) struct DeliveryParams {
 }
 
 impl DeliveryParams {
-    fn parse(self) -> Result<(PageOf, Filter), Problem> {
-        let page = PageParams { limit: self.limit, cursor: self.cursor }.page()?;
+    fn parse(self, engine: &Api, list: List) -> Result<(PageOf, Filter), Problem> {
+        let page = PageParams { limit: self.limit, cursor: self.cursor }.page(engine, list)?;
         let mut faults = Faults::default();
         let mut instant = |name: &str, text: Option<String>| {
             let text = text?;
@@ -66,7 +66,8 @@ pub(super) async fn list(
     Path(id): Path<String>,
     Params(params): Params<DeliveryParams>,
 ) -> Result<Response, Problem> {
-    let (page, filter) = params.parse()?;
+    let list = List::Deliveries(access.tenant_id, webhook_id(&id)?);
+    let (page, filter) = params.parse(&engine, list)?;
     let mut reader = engine.store.read().await?;
     let id = existing(reader.conn(), access.tenant_id, &id).await?;
     let fetched = deliveries::list(reader.conn(), id, &filter, page.fetch()).await?;

@@ -12,7 +12,7 @@ use super::views::DeliveryView;
 use crate::api::Api;
 use crate::api::body::{self, EventJson, Faults, words};
 use crate::api::caller::{Access, EventsWrite, WebhooksRead};
-use crate::api::page::{PageParams, Params, Path};
+use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::{Entry, Problem};
 use crate::domain::event::{Event, NewEvent, PAYLOAD_BYTES_MAX, Receipt};
 use crate::domain::event_type::EventType;
@@ -206,7 +206,7 @@ pub(super) async fn list(
     access: Access<WebhooksRead>,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Problem> {
-    let page = params.page()?;
+    let page = params.page(&engine, List::Events(access.tenant_id))?;
     let mut reader = engine.store.read().await?;
     let before = page.after.map(EventId::from_bytes);
     let fetched = events::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;

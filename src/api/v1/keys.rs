@@ -8,7 +8,7 @@ use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::OptionalJson;
 use crate::api::caller::{Access, KeysRead, KeysRotate};
-use crate::api::page::{Page, PageParams, Params, Path};
+use crate::api::page::{List, Page, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
 use crate::domain::id::WebhookId;
@@ -221,7 +221,7 @@ pub(super) async fn rehearse(
     Params(params): Params<PageParams>,
     OptionalJson(body): OptionalJson<Rehearse>,
 ) -> Result<Response, Problem> {
-    let page = params.page()?;
+    let page = params.page(&engine, List::Rehearsals(access.tenant_id))?;
     let wish = Rehearsal {
         before: page.after.map(WebhookId::from_bytes),
         limit: page.limit,

@@ -11,7 +11,7 @@ use super::patch::{Patched, not_null};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
-use crate::api::page::{PageParams, Params, Path};
+use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
 use crate::domain::id::TenantId;
@@ -260,7 +260,7 @@ pub(super) async fn list(
     Params(params): Params<PageParams>,
 ) -> Result<Response, Problem> {
     access.instance_wide()?;
-    let page = params.page()?;
+    let page = params.page(&engine, List::Tenants)?;
     let mut reader = engine.store.read().await?;
     let fetched = tenants::list(reader.conn(), page.after.map(TenantId::from_bytes), page.fetch()).await?;
     let view = |tenant| TenantView::of(tenant, &engine.terms);

@@ -2,6 +2,7 @@
 
 mod access;
 mod activation;
+mod cursors;
 mod delivered;
 mod events;
 mod handling;

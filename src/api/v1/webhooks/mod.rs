@@ -15,7 +15,7 @@ use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::{Faults, Json, OptionalJson};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
-use crate::api::page::{PageParams, Params, Path};
+use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
@@ -96,7 +96,7 @@ pub(super) async fn list(
     access: Access<WebhooksRead>,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Problem> {
-    let page = params.page()?;
+    let page = params.page(&engine, List::Webhooks(access.tenant_id))?;
     let mut reader = engine.store.read().await?;
     let before = page.after.map(WebhookId::from_bytes);
     let fetched = webhooks::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;
