@@ -6,6 +6,9 @@ use super::event_type::EventType;
 use super::id::{EventId, WebhookId};
 use super::time::Timestamp;
 
+/// One attempt may take this long, from the resolution of the receiver's name to the last byte of its answer.
+pub const ATTEMPT_WITHIN: Duration = Duration::from_secs(30);
+
 /// Names a delivery: there is one per webhook however many of its subscriptions match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {

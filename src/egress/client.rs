@@ -15,13 +15,11 @@ use url::{Host, Url};
 
 use super::address::AddressPolicy;
 use super::reply::{self, Reply};
-use crate::domain::delivery::FailureKind;
+use crate::domain::delivery::{ATTEMPT_WITHIN, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::CustomHeaders;
 
-/// One attempt may take this long, from the name's resolution to the answer's last byte.
-const ATTEMPT_BUDGET: Duration = Duration::from_secs(30);
-/// Of which the connection, TLS included, may take this long.
+/// Of the time for an attempt, the connection, TLS included, may take this long.
 const CONNECT_BUDGET: Duration = Duration::from_secs(5);
 /// A name that resolves to more addresses than this is not judged but refused.
 const ADDRESSES_MAX: usize = 32;
@@ -93,7 +91,7 @@ impl Egress {
         if !self.may_reach(parcel.url) {
             return Err(FailureKind::Blocked);
         }
-        let budget = parcel.timeout.unwrap_or(ATTEMPT_BUDGET).min(ATTEMPT_BUDGET);
+        let budget = parcel.timeout.unwrap_or(ATTEMPT_WITHIN).min(ATTEMPT_WITHIN);
         let mut deadline = pin!(tokio::time::sleep(budget));
         let answering = async {
             match self.send(&self.pooled, &parcel).await {
@@ -122,7 +120,7 @@ impl Egress {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let origin = HeaderValue::from_str(origin).map_err(|_| FailureKind::Internal)?;
         request.headers_mut().insert("webhook-request-origin", origin);
-        let asked = tokio::time::timeout(ATTEMPT_BUDGET, self.fresh.execute(request)).await;
+        let asked = tokio::time::timeout(ATTEMPT_WITHIN, self.fresh.execute(request)).await;
         let response = asked.map_err(|_| FailureKind::Timeout)?.map_err(|error| kind_of(&error))?;
         let allowed = response.headers().get("webhook-allowed-origin").and_then(|value| value.to_str().ok());
         Ok(Leave {

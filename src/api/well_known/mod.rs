@@ -1,6 +1,7 @@
-//! What receivers read to verify tokens: the JWK Set and the discovery document of each tenant. From memory, for
+//! What receivers read to verify tokens and to set themselves up: the JWK Set and the documents of each tenant's issuer. From memory, for
 //! everybody, as often as they like.
 
+mod issuer;
 mod key_sets;
 mod media_type;
 
@@ -37,6 +38,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/{tenant_id}/.well-known/jwks.json", get(tenant_jwks).options(preflight))
         .route("/.well-known/openid-configuration", get(default_discovery).options(preflight))
         .route("/{tenant_id}/.well-known/openid-configuration", get(tenant_discovery).options(preflight))
+        .route("/.well-known/webhook-issuer", get(default_issuer).options(preflight))
+        .route("/{tenant_id}/.well-known/webhook-issuer", get(tenant_issuer).options(preflight))
 }
 
 async fn default_jwks(State(engine): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -62,6 +65,15 @@ async fn tenant_discovery(State(engine): State<Api>, Path(tenant_id): Path<Strin
     Ok(discovery(&*named(&engine, &tenant_id)?))
 }
 
+async fn default_issuer(State(engine): State<Api>) -> Result<Response, Problem> {
+    let keys = engine.default_keys().ok_or_else(Problem::unavailable)?;
+    Ok(issuer::shown(&keys, &engine.terms))
+}
+
+async fn tenant_issuer(State(engine): State<Api>, Path(tenant_id): Path<String>) -> Result<Response, Problem> {
+    Ok(issuer::shown(&*named(&engine, &tenant_id)?, &engine.terms))
+}
+
 fn named(engine: &Api, tenant_id: &str) -> Result<std::sync::Arc<TenantKeys>, Problem> {
     let id = tenant_id.parse::<TenantId>().ok();
     id.and_then(|id| engine.keys_of(id)).ok_or_else(Problem::no_route)
@@ -72,23 +84,33 @@ struct Discovery<'a> {
     issuer: &'a str,
     jwks_uri: String,
     /// What is published, the algorithm in use first: receivers that configure themselves are ready for a cut-over.
-    id_token_signing_alg_values_supported: Vec<&'a str>,
+    id_token_signing_alg_values_supported: Vec<&'static str>,
     subject_types_supported: [&'a str; 1],
     response_types_supported: [&'a str; 1],
 }
 
-fn discovery(keys: &TenantKeys) -> Response {
+/// The algorithms of what is published, the one in use first.
+fn algorithms(keys: &TenantKeys) -> Vec<&'static str> {
     let mut algorithms: Vec<&str> = keys.ring.published().iter().map(|key| key.algorithm.as_str()).collect();
     let mut seen = HashSet::new();
     algorithms.retain(|algorithm| seen.insert(*algorithm));
+    algorithms
+}
+
+fn discovery(keys: &TenantKeys) -> Response {
     let document = Discovery {
         issuer: &keys.issuer,
         jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer),
-        id_token_signing_alg_values_supported: algorithms,
+        id_token_signing_alg_values_supported: algorithms(keys),
         subject_types_supported: ["public"],
         response_types_supported: ["id_token"],
     };
-    let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
+    published(&document, keys)
+}
+
+/// A document about an issuer: its caches may keep it for as long as they keep the keys.
+fn published(document: &impl Serialize, keys: &TenantKeys) -> Response {
+    let mut response = Response::new(Body::from(serde_json::to_vec(document).unwrap_or_default()));
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     open_to_all(response.headers_mut(), keys.policy.profile());
     response

@@ -164,7 +164,7 @@ async fn a_head_request_gets_the_headers_alone() {
 async fn a_browser_may_ask_beforehand() {
     let service = Service::start().await;
 
-    for path in [JWKS, "/.well-known/openid-configuration"] {
+    for path in [JWKS, "/.well-known/openid-configuration", "/.well-known/webhook-issuer"] {
         let answer = ask(&service, Method::OPTIONS, path, &[("access-control-request-method", "GET")]).await;
 
         assert_eq!(answer.status, 204, "{path}");
@@ -300,7 +300,7 @@ async fn a_tenant_that_is_not_there_has_no_key_set() {
     let service = Service::start().await;
 
     for path in ["/tnt_01HZZZZZZZZZZZZZZZZZZZZZZZ", "/not-an-id", "/v1"] {
-        for document in ["jwks.json", "openid-configuration"] {
+        for document in ["jwks.json", "openid-configuration", "webhook-issuer"] {
             let answer = ask(&service, Method::GET, &format!("{path}/.well-known/{document}"), &[]).await;
 
             assert_eq!(answer.status, 404, "{path}: {}", answer.text);
@@ -324,6 +324,59 @@ async fn discovery_tells_the_issuer_and_where_its_keys_are() {
             "id_token_signing_alg_values_supported": [algorithm],
             "subject_types_supported": ["public"],
             "response_types_supported": ["id_token"],
+        });
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+        assert_eq!(answer.json(), expected);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("cache-control"), CACHE);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_tells_a_receiver_all_that_it_needs_to_set_itself_up() {
+    let service = Service::start().await;
+    let wish = json!({
+        "name": "own",
+        "algorithm": "RS256",
+        "token_ttl": 120,
+        "token_subject": "own webhooks",
+        "key_policy": {"period_seconds": 2_592_000, "publish_ahead_seconds": 172_800, "grace_seconds": 259_200},
+    });
+    let own = service.post("/v1/admin/tenants", &wish).await.json()["id"].as_str().unwrap().to_owned();
+    let days = |days: u64| days * 86_400;
+
+    for (base, algorithm, ttl, subject, [period, ahead, grace]) in [
+        (String::new(), "ES256", 300, "signet webhooks", [days(90), days(7), days(7)]),
+        (format!("/{own}"), "RS256", 120, "own webhooks", [days(30), days(2), days(3)]),
+    ] {
+        let answer = ask(&service, Method::GET, &format!("{base}/.well-known/webhook-issuer"), &[]).await;
+
+        let issuer = format!("{}{base}", service.url());
+        let expected = json!({
+            "issuer": issuer,
+            "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+            "signing_alg_values_supported": [algorithm],
+            "formats_supported": ["token"],
+            "token": {
+                "typ": "JWT",
+                "lifetime_seconds": ttl,
+                "backdated_seconds": 5,
+                "leeway_seconds": 5,
+                "subject": subject,
+            },
+            "retries": {
+                "timeout_seconds": 30,
+                "waits_seconds": [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400],
+                "jitter_max": 0.2,
+                "retry_after_max_seconds": 86_400,
+            },
+            "keys": {
+                "profile": "standard",
+                "period_seconds": period,
+                "publish_ahead_seconds": ahead,
+                "grace_seconds": grace,
+                "jwks_max_age_seconds": 300,
+            },
         });
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
         assert_eq!(answer.json(), expected);

@@ -1,0 +1,102 @@
+//! `webhook-issuer`: everything a receiver needs to set itself up, so that nobody copies numbers out of a manual. Every
+//! number here is one that the code goes by.
+
+use axum::response::Response;
+use serde::Serialize;
+
+use super::{algorithms, published};
+use crate::domain::delivery::ATTEMPT_WITHIN;
+use crate::domain::key_ring::Profile;
+use crate::domain::retry::{Jitter, RETRY_AFTER_MAX};
+use crate::domain::token::Validity;
+use crate::domain::webhook::Format;
+use crate::engine::Terms;
+use crate::engine::keys::TenantKeys;
+
+/// How far a receiver's clock may be off and still accept every token: what is dated back on this side covers one that is
+/// behind by so much, and one that is ahead should allow as much.
+const LEEWAY_SECONDS: i64 = Validity::BACKDATED_SECONDS;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    issuer: &'a str,
+    jwks_uri: String,
+    /// The one in use first.
+    signing_alg_values_supported: Vec<&'static str>,
+    formats_supported: Vec<&'static str>,
+    token: Tokens,
+    retries: Retries,
+    keys: Keys,
+}
+
+#[derive(Serialize)]
+struct Tokens {
+    /// What its header says as `typ`.
+    typ: &'static str,
+    /// From its `iat` to its `exp`.
+    lifetime_seconds: u16,
+    /// By how much its `iat` is earlier than the instant at which it was signed.
+    backdated_seconds: i64,
+    /// What a receiver should allow its own clock.
+    leeway_seconds: i64,
+    subject: String,
+}
+
+#[derive(Serialize)]
+struct Retries {
+    /// How long a receiver may take to answer.
+    timeout_seconds: u64,
+    /// Before each attempt, from the one before; the first is made at once.
+    waits_seconds: Vec<u64>,
+    /// By which share a wait may be longer.
+    jitter_max: f64,
+    /// The longest `Retry-After` that is honoured.
+    retry_after_max_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Keys {
+    profile: &'static str,
+    /// How long one signs before the next one does.
+    period_seconds: u64,
+    /// How long one is published before it signs: a receiver that caches the set for less never meets an unknown key.
+    publish_ahead_seconds: u64,
+    /// How long one stays published after its last signature.
+    grace_seconds: u64,
+    /// How long the set may be cached.
+    jwks_max_age_seconds: u64,
+}
+
+pub(super) fn shown(keys: &TenantKeys, terms: &Terms) -> Response {
+    let (profile, margins): (Profile, _) = (keys.policy.profile(), keys.policy.margins());
+    let document = Document {
+        issuer: &keys.issuer,
+        jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer),
+        signing_alg_values_supported: algorithms(keys),
+        formats_supported: Format::ALL.map(Format::as_str).to_vec(),
+        token: Tokens {
+            typ: "JWT",
+            lifetime_seconds: keys.tenant.token_ttl.as_seconds(),
+            backdated_seconds: Validity::BACKDATED_SECONDS,
+            leeway_seconds: LEEWAY_SECONDS,
+            subject: keys.tenant.token_subject.clone(),
+        },
+        retries: Retries {
+            timeout_seconds: ATTEMPT_WITHIN.as_secs(),
+            waits_seconds: [0]
+                .into_iter()
+                .chain(terms.retry_policy.waits().iter().map(|wait| wait.as_secs()))
+                .collect(),
+            jitter_max: Jitter::SHARE_MAX,
+            retry_after_max_seconds: RETRY_AFTER_MAX.as_secs(),
+        },
+        keys: Keys {
+            profile: profile.as_str(),
+            period_seconds: margins.period.as_secs(),
+            publish_ahead_seconds: margins.publish_ahead.as_secs(),
+            grace_seconds: margins.grace.as_secs(),
+            jwks_max_age_seconds: profile.jwks_max_age().as_secs(),
+        },
+    };
+    published(&document, keys)
+}
