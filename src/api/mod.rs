@@ -29,6 +29,7 @@ use crate::domain::id::RequestId;
 use crate::engine::Engine;
 use problem::Problem;
 
+pub use v1::{ROUTES, Route};
 pub use well_known::KeySets;
 
 /// What every handler works with.

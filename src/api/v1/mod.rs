@@ -1,4 +1,5 @@
-//! Version 1 of the API: one file per resource, and what each request shape means.
+//! Version 1 of the API: one file per resource, and what each request shape means. [`ROUTES`] is all of it: the router is
+//! built from that table and from nothing else, so what goes through the table goes through every route.
 
 mod api_keys;
 mod deliveries;
@@ -12,9 +13,13 @@ mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, patch, post};
 
 use super::Api;
+use crate::domain::access::Scope::{
+    self, Admin, DeliveriesReplay, EventsWrite, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
+};
 use crate::domain::event::PAYLOAD_BYTES_MAX;
 
 /// What every request but those that carry events may weigh.
@@ -24,33 +29,64 @@ const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 8 * 1024;
 /// A batch: less than a thousand of the largest events, so that one request cannot take all the memory there is.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// One thing that can be asked.
+pub struct Route {
+    pub method: Method,
+    /// With its variable parts in braces.
+    pub path: &'static str,
+    /// What a caller's key must allow.
+    pub scope: Scope,
+    body_bytes_max: usize,
+    handler: fn() -> MethodRouter<Api>,
+}
+
+const fn route(method: Method, path: &'static str, scope: Scope, handler: fn() -> MethodRouter<Api>) -> Route {
+    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, handler }
+}
+
+impl Route {
+    const fn taking(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
+        self
+    }
+}
+
+/// Every route below `/v1`.
+pub static ROUTES: [Route; 28] = [
+    route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX),
+    route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch)).taking(BATCH_BYTES_MAX),
+    route(Method::GET, "/v1/events", WebhooksRead, || get(events::list)),
+    route(Method::GET, "/v1/events/{id}", WebhooksRead, || get(events::show)),
+    route(Method::GET, "/v1/webhooks", WebhooksRead, || get(webhooks::list)),
+    route(Method::POST, "/v1/webhooks", WebhooksWrite, || post(webhooks::create)),
+    route(Method::GET, "/v1/webhooks/{id}", WebhooksRead, || get(webhooks::show)),
+    route(Method::PATCH, "/v1/webhooks/{id}", WebhooksWrite, || patch(webhooks::change)),
+    route(Method::DELETE, "/v1/webhooks/{id}", WebhooksWrite, || delete(webhooks::remove)),
+    route(Method::POST, "/v1/webhooks/{id}/test", WebhooksWrite, || post(webhooks::test)),
+    route(Method::POST, "/v1/webhooks/{id}/activate", WebhooksWrite, || post(webhooks::activate)),
+    route(Method::POST, "/v1/webhooks/{id}/secret/rotate", WebhooksWrite, || post(webhooks::rotate_secret)),
+    route(Method::POST, "/v1/webhooks/{id}/replay", DeliveriesReplay, || post(deliveries::replay)),
+    route(Method::GET, "/v1/webhooks/{id}/deliveries", WebhooksRead, || get(deliveries::list)),
+    route(Method::GET, "/v1/webhooks/{id}/deliveries/{event_id}", WebhooksRead, || get(deliveries::show)),
+    route(Method::POST, "/v1/webhooks/{id}/deliveries/{event_id}/retry", DeliveriesReplay, || post(deliveries::retry)),
+    route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
+    route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),
+    route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate)),
+    route(Method::POST, "/v1/admin/keys/rehearse", KeysRotate, || post(keys::rehearse)),
+    route(Method::POST, "/v1/admin/keys/{kid}/revoke", KeysRotate, || post(keys::revoke)),
+    route(Method::GET, "/v1/admin/tenants", Admin, || get(tenants::list)),
+    route(Method::POST, "/v1/admin/tenants", Admin, || post(tenants::create)),
+    route(Method::GET, "/v1/admin/tenants/{id}", Admin, || get(tenants::show)),
+    route(Method::PATCH, "/v1/admin/tenants/{id}", Admin, || patch(tenants::change)),
+    route(Method::GET, "/v1/admin/api-keys", Admin, || get(api_keys::list)),
+    route(Method::POST, "/v1/admin/api-keys", Admin, || post(api_keys::create)),
+    route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke)),
+];
+
 pub(super) fn routes() -> Router<Api> {
-    let publishing = Router::new()
-        .route("/v1/events", post(events::publish).get(events::list))
-        .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX));
-    let batches = Router::new()
-        .route("/v1/events/batch", post(events::publish_batch))
-        .layer(DefaultBodyLimit::max(BATCH_BYTES_MAX));
-    let rest = Router::new()
-        .route("/v1/events/{id}", get(events::show))
-        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
-        .route("/v1/webhooks/{id}/test", post(webhooks::test))
-        .route("/v1/webhooks/{id}/activate", post(webhooks::activate))
-        .route("/v1/webhooks/{id}/secret/rotate", post(webhooks::rotate_secret))
-        .route("/v1/webhooks/{id}/replay", post(deliveries::replay))
-        .route("/v1/webhooks/{id}/deliveries", get(deliveries::list))
-        .route("/v1/webhooks/{id}/deliveries/{event_id}", get(deliveries::show))
-        .route("/v1/webhooks/{id}/deliveries/{event_id}/retry", post(deliveries::retry))
-        .route("/v1/admin/keys", get(keys::list))
-        .route("/v1/admin/keys/rotate", post(keys::rotate))
-        .route("/v1/admin/keys/plan", get(keys::plan))
-        .route("/v1/admin/keys/rehearse", post(keys::rehearse))
-        .route("/v1/admin/keys/{kid}/revoke", post(keys::revoke))
-        .route("/v1/admin/tenants", get(tenants::list).post(tenants::create))
-        .route("/v1/admin/tenants/{id}", get(tenants::show).patch(tenants::change))
-        .route("/v1/admin/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/v1/admin/api-keys/{id}", delete(api_keys::revoke))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    publishing.merge(batches).merge(rest)
+    ROUTES.iter().fold(Router::new(), |router, route| {
+        // Around the handler alone: what has no handler is answered by the router's own fallbacks.
+        let handler = (route.handler)().route_layer(DefaultBodyLimit::max(route.body_bytes_max));
+        router.route(route.path, handler)
+    })
 }

@@ -17,6 +17,44 @@ mod webhook_faults;
 mod webhooks;
 mod well_known;
 
+use signet::api::Route;
+
 /// Ids that are well written and nobody's.
 const NO_WEBHOOK: &str = "wh_01HZZZZZZZZZZZZZZZZZZZZZZZ";
 const NO_EVENT: &str = "evt_01HZZZZZZZZZZZZZZZZZZZZZZZ";
+
+/// What the variable parts of paths stand for.
+struct Ids<'a> {
+    webhook: &'a str,
+    event: &'a str,
+    tenant: &'a str,
+    api_key: &'a str,
+    kid: &'a str,
+}
+
+impl Ids<'static> {
+    /// Well written, and nobody's.
+    const MISSING: Self = Self {
+        webhook: NO_WEBHOOK,
+        event: NO_EVENT,
+        tenant: "tnt_01HZZZZZZZZZZZZZZZZZZZZZZZ",
+        api_key: "key_01HZZZZZZZZZZZZZZZZZZZZZZZ",
+        kid: "no-such-key",
+    };
+}
+
+impl Ids<'_> {
+    /// A route with its variable parts filled in, as a method and a path.
+    fn named_in(&self, route: &Route) -> String {
+        let id =
+            match route.path.split('/').find(|part| matches!(*part, "webhooks" | "events" | "tenants" | "api-keys")) {
+                Some("webhooks") => self.webhook,
+                Some("events") => self.event,
+                Some("tenants") => self.tenant,
+                _ => self.api_key,
+            };
+        let path = route.path.replace("{id}", id).replace("{event_id}", self.event).replace("{kid}", self.kid);
+        assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
+        format!("{} {path}", route.method)
+    }
+}

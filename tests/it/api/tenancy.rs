@@ -2,21 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use signet::api::{ROUTES, Route};
 
-use super::{NO_EVENT, NO_WEBHOOK};
+use super::{Ids, NO_EVENT};
 use crate::support::{ADMIN_KEY, Answer, Receiver, Service, send, with_json};
-
-/// Routes to one tenant's things. `WH` and `EVT` stand for ids.
-const ROUTES: [&str; 8] = [
-    "GET /v1/webhooks/WH",
-    "PATCH /v1/webhooks/WH",
-    "DELETE /v1/webhooks/WH",
-    "POST /v1/webhooks/WH/test",
-    "GET /v1/webhooks/WH/deliveries",
-    "GET /v1/webhooks/WH/deliveries/EVT",
-    "POST /v1/webhooks/WH/deliveries/EVT/retry",
-    "GET /v1/events/EVT",
-];
 
 /// A default tenant with a webhook and a delivered event, and another tenant.
 struct Neighbours {
@@ -38,30 +27,62 @@ async fn neighbours() -> Neighbours {
     Neighbours { service, receiver, webhook, event, other, others_key }
 }
 
+/// What each route takes as a body, where that is more than nothing.
+fn body(route: &Route) -> &'static str {
+    match (route.method.as_str(), route.path) {
+        ("POST", "/v1/webhooks/{id}/test") => r#"{"event":"user.created"}"#,
+        ("PATCH", "/v1/webhooks/{id}") => r#"{"enabled":false}"#,
+        ("PATCH", "/v1/admin/tenants/{id}") => r#"{"name":"taken over"}"#,
+        _ => "{}",
+    }
+}
+
 impl Neighbours {
     /// Asks as the other tenant: with its own key, or as the operator on its behalf.
     async fn ask(&self, key: &str, route: &str) -> Answer {
-        let body = if route.ends_with("test") { r#"{"event":"user.created"}"# } else { r#"{"enabled":false}"# };
+        self.tell(key, route, "{}").await
+    }
+
+    async fn tell(&self, key: &str, route: &str, body: &str) -> Answer {
         let request = self.service.request_with(key, route).header("x-tenant-id", &self.other);
-        send(if route.starts_with('P') && !route.ends_with("retry") { with_json(request, body) } else { request }).await
+        send(if route.starts_with('P') { with_json(request, body) } else { request }).await
     }
 }
 
 #[tokio::test]
 async fn anothers_things_are_answered_like_missing_ones_and_stay_as_they_are() {
     let them = neighbours().await;
+    let api_key = them.service.post("/v1/admin/api-keys", &json!({"scopes": ["admin"]})).await.json();
+    let tenants = them.service.get("/v1/admin/tenants").await;
+    let keys = them.service.get("/v1/admin/keys").await;
+    let first = |list: &Answer, member: &str| list.json()["data"][0][member].as_str().unwrap().to_owned();
+    let theirs = Ids {
+        webhook: &them.webhook,
+        event: &them.event,
+        tenant: &first(&tenants, "id"),
+        api_key: api_key["id"].as_str().unwrap(),
+        kid: &first(&keys, "kid"),
+    };
     let before = them.service.get(&format!("/v1/webhooks/{}", them.webhook)).await.text;
 
-    for key in [ADMIN_KEY, &them.others_key] {
-        for route in ROUTES {
-            let theirs = them.ask(key, &route.replace("WH", &them.webhook).replace("EVT", &them.event)).await;
-            let missing = them.ask(key, &route.replace("WH", NO_WEBHOOK).replace("EVT", NO_EVENT)).await;
+    for route in ROUTES.iter().filter(|route| route.path.contains('{')) {
+        // Tenants are the affair of instance-wide keys alone, which reach them all.
+        let (is_of_installation, path) = (route.path.starts_with("/v1/admin/tenants/"), route.path);
+        let keys: &[&str] = if is_of_installation { &[&them.others_key] } else { &[ADMIN_KEY, &them.others_key] };
+        for key in keys {
+            let anothers = them.tell(key, &theirs.named_in(route), body(route)).await;
+            let missing = them.tell(key, &Ids::MISSING.named_in(route), body(route)).await;
 
-            assert_eq!(theirs.status, 404, "{route}: {}", theirs.text);
-            assert_eq!(theirs.told(), missing.told(), "{route}");
+            let expected = if is_of_installation { 403 } else { 404 };
+            assert_eq!(anothers.status, expected, "{} {path}: {}", route.method, anothers.text);
+            assert_eq!(anothers.told(), missing.told(), "{} {path}", route.method);
         }
     }
     assert_eq!(them.service.get(&format!("/v1/webhooks/{}", them.webhook)).await.text, before);
+    assert_eq!(them.service.get("/v1/admin/tenants").await.text, tenants.text);
+    assert_eq!(them.service.get("/v1/admin/keys").await.text, keys.text);
+    let key = api_key["key"].as_str().unwrap();
+    assert_eq!(send(them.service.request_with(key, "GET /v1/webhooks")).await.status, 200, "the key was revoked");
     let event = them.service.event("user.created").await;
     them.service.delivery_when(&them.webhook, &event, "delivered").await;
     assert_eq!(them.receiver.received().len(), 2);
