@@ -136,7 +136,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     is_plain && media_type.eq_ignore_ascii_case("application/json")
 }
 
-fn unread(rejection: BytesRejection) -> Problem {
+pub(super) fn unread(rejection: BytesRejection) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
             "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, else 64 KiB",

@@ -32,6 +32,35 @@ macro_rules! needs {
 
 needs!(EventsWrite, WebhooksRead, WebhooksWrite, DeliveriesReplay, KeysRead, KeysRotate, Admin);
 
+/// Who is asking, and for which tenant.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) caller: Caller,
+    pub(super) tenant_id: TenantId,
+    /// The tenant that the caller is bound to or has named; `None` means all that it reaches.
+    pub(super) only_tenant: Option<TenantId>,
+}
+
+impl Asker {
+    /// Whoever asks, if they may do this. What was found out about a request is kept with it.
+    pub(super) async fn of(parts: &mut Parts, engine: &Api, scope: Scope) -> Result<Self, Problem> {
+        if let Some(known) = parts.extensions.get::<Self>().filter(|known| known.caller.may(scope)) {
+            return Ok(known.clone());
+        }
+        let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
+        let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
+        if !caller.may(scope) {
+            return Err(Problem::forbidden(scope));
+        }
+        let tenant_id = tenant(parts, engine, &caller)?;
+        let is_named = parts.headers.contains_key(TENANT_ID);
+        let only_tenant = caller.tenant_id.or(is_named.then_some(tenant_id));
+        let asker = Self { caller, tenant_id, only_tenant };
+        parts.extensions.insert(asker.clone());
+        Ok(asker)
+    }
+}
+
 /// A caller that may do this, and the tenant it does it for.
 pub(super) struct Access<N: Needs> {
     pub(super) caller: Caller,
@@ -52,14 +81,7 @@ impl<N: Needs> FromRequestParts<Api> for Access<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
-        let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
-        let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
-        if !caller.may(N::SCOPE) {
-            return Err(Problem::forbidden(N::SCOPE));
-        }
-        let tenant_id = tenant(parts, engine, &caller)?;
-        let is_named = parts.headers.contains_key(TENANT_ID);
-        let only_tenant = caller.tenant_id.or(is_named.then_some(tenant_id));
+        let Asker { caller, tenant_id, only_tenant } = Asker::of(parts, engine, N::SCOPE).await?;
         Ok(Self { caller, tenant_id, only_tenant, needs: PhantomData })
     }
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod caller;
+mod idempotency;
 mod page;
 mod problem;
 mod v1;
@@ -45,7 +46,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .merge(well_known::routes())
-        .merge(v1::routes())
+        .merge(v1::routes(&engine))
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(CatchPanicLayer::custom(panicked))

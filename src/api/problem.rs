@@ -13,6 +13,7 @@ use crate::domain::access::Scope;
 use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
 use crate::engine::deliveries::RetryError;
+use crate::engine::idempotency::IdempotencyError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::{KeysError, MayNotSign};
 use crate::engine::rehearse::RehearseError;
@@ -40,6 +41,8 @@ pub(super) struct Problem {
     faults: Vec<Fault>,
 }
 
+/// Somebody else is being answered the same.
+const IN_PROGRESS: &str = "idempotency_in_progress";
 /// Clients that were told to come back wait this long.
 const COME_BACK_AFTER: &str = "1";
 
@@ -115,6 +118,12 @@ impl Problem {
         Self::invalid(vec![Fault { pointer: pointer.into(), detail: detail.to_string() }])
     }
 
+    pub(super) fn idempotency_mismatch() -> Self {
+        let detail = "was used within the last 24 h for a request with another body; use a new key for a new request";
+        let problem = Self::invalid_one("Idempotency-Key", detail);
+        Self { code: "idempotency_mismatch", title: "Idempotency key in use", ..problem }
+    }
+
     pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "Not now", detail)
     }
@@ -161,6 +170,9 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
+            StatusCode::CONFLICT if self.code == IN_PROGRESS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_AFTER));
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_AFTER));
             }
@@ -231,15 +243,26 @@ impl From<IngestError> for Problem {
                 "Overloaded",
                 "more events are waiting to be written than is good for them; this one was not accepted, try again",
             ),
-            IngestError::KeyReused => Self::invalid_one(
-                "Idempotency-Key",
-                "was used within the last 24 h for a request with another body; use a new key for a new request",
-            ),
+            IngestError::KeyReused => Self::idempotency_mismatch(),
             IngestError::TooWide => Self::invalid_one(
                 "/events",
                 "concern more than 100,000 webhooks together; publish them in smaller batches",
             ),
             IngestError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::KeyReused => Self::idempotency_mismatch(),
+            IdempotencyError::Running => Self::conflict(
+                IN_PROGRESS,
+                "the same request under this Idempotency-Key is being carried out; ask again for its answer",
+            ),
+            IdempotencyError::Store(error) => error.into(),
+            IdempotencyError::Signing(_) => Self::internal().because(&error),
         }
     }
 }

@@ -78,7 +78,7 @@ async fn rewrap(engine: &Engine, to: Option<String>) -> Result<()> {
     });
     let done = done.await?;
     let Records { keys, secrets } = done.records;
-    note!("{keys} private halves of signing keys and {secrets} secrets of webhooks were sealed again");
+    note!("{keys} private halves of signing keys and {secrets} secrets and answers were sealed again");
     list(engine).await?;
     for (record, error) in done.stuck.iter().take(STUCK_SHOWN) {
         note!("{record} stays as it is: {error}");
@@ -92,7 +92,7 @@ async fn rewrap(engine: &Engine, to: Option<String>) -> Result<()> {
 async fn list(engine: &Engine) -> Result<()> {
     let current = engine.current_master_key().await?;
     let mut records: BTreeMap<String, Records> = engine.records_by_master_key().await?;
-    say!("{:<12}  {:<7}  {:>12}  {:>15}", "master key", "state", "signing keys", "webhook secrets");
+    say!("{:<12}  {:<7}  {:>12}  {:>15}", "master key", "state", "signing keys", "secrets");
     for id in engine.master_key_ids() {
         let Records { keys, secrets } = records.remove(&id).unwrap_or_default();
         let state = if id == current { "current" } else { "held" };

@@ -89,6 +89,10 @@ id!(
     RequestId, "req"
 );
 id!(
+    /// One attempt to answer a request that came under an idempotency key.
+    AnswerId, "ans"
+);
+id!(
     /// One running server.
     NodeId, "node"
 );

@@ -21,6 +21,7 @@ mod cursors;
 pub mod deliveries;
 pub mod dispatch;
 mod health;
+pub mod idempotency;
 pub mod ingest;
 pub mod job;
 pub mod keys;

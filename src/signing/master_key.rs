@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::SigningError;
 use super::digest::{base64url, code_of_parts, sha256_of_parts};
-use crate::domain::id::{TenantId, WebhookId};
+use crate::domain::id::{AnswerId, TenantId, WebhookId};
 use crate::domain::key_ring::Kid;
 
 pub(super) const KEY_BYTES: usize = 32;
@@ -32,6 +32,10 @@ pub enum Purpose<'a> {
     WebhookSecret {
         webhook_id: WebhookId,
     },
+    /// What a request was answered, which may hold what is shown once.
+    Answer {
+        id: AnswerId,
+    },
     /// The known text by which the right master key is recognised.
     Check,
 }
@@ -41,6 +45,7 @@ impl fmt::Display for Purpose<'_> {
         match self {
             Self::SigningKey { tenant_id, kid } => write!(f, "signing-key {tenant_id} {kid}"),
             Self::WebhookSecret { webhook_id } => write!(f, "webhook-secret {webhook_id}"),
+            Self::Answer { id } => write!(f, "answer {id}"),
             Self::Check => f.write_str("check"),
         }
     }

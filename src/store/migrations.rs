@@ -8,8 +8,16 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 7] =
-    ["foundation", "nodes", "retention", "key_safety", "audit", "webhook_handling", "webhook_life"];
+const NAMES: [&str; 8] = [
+    "foundation",
+    "nodes",
+    "retention",
+    "key_safety",
+    "audit",
+    "webhook_handling",
+    "webhook_life",
+    "idempotent_answers",
+];
 
 const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
@@ -19,6 +27,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0005_audit.sql"),
     include_str!("../../migrations/sqlite/0006_webhook_handling.sql"),
     include_str!("../../migrations/sqlite/0007_webhook_life.sql"),
+    include_str!("../../migrations/sqlite/0008_idempotent_answers.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -29,6 +38,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0005_audit.sql"),
     include_str!("../../migrations/postgres/0006_webhook_handling.sql"),
     include_str!("../../migrations/postgres/0007_webhook_life.sql"),
+    include_str!("../../migrations/postgres/0008_idempotent_answers.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

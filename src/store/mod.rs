@@ -7,6 +7,7 @@
 //! row and appends to `deliveries` and `attempts`. SQLite has one writer, so there is one writing connection, in
 //! `begin immediate` transactions, beside several that only read.
 
+pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod batch;

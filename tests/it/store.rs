@@ -1,6 +1,7 @@
 //! What every function of the store promises, each promise a sentence, on a database of its own: on SQLite or on
 //! PostgreSQL, as `support/database.rs` says.
 
+mod answers;
 mod audit;
 mod deliveries;
 mod events;

@@ -1,7 +1,7 @@
 //! `/v1/events`.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::views::DeliveryView;
 use crate::api::Api;
 use crate::api::body::{self, EventJson, Faults, words};
 use crate::api::caller::{Access, EventsWrite, WebhooksRead};
+use crate::api::idempotency;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::{Entry, Problem};
 use crate::domain::event::{Event, NewEvent, PAYLOAD_BYTES_MAX, Receipt};
@@ -26,8 +27,6 @@ use crate::store::{deliveries, events};
 const BATCH_MAX: usize = 1_000;
 /// The most deliveries that are shown with one event; the webhooks' own logs have them all.
 const DELIVERIES_SHOWN_MAX: u32 = 1_000;
-const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,11 +64,11 @@ pub(super) async fn publish(
     EventJson { bytes, reservation }: EventJson,
 ) -> Result<Response, Problem> {
     let event = event(&bytes)?;
-    let idempotency = idempotency(&headers, "event", &bytes)?;
+    let idempotency = named(&headers, "event", &bytes)?;
     let publication = Publication { tenant_id: access.tenant_id, events: vec![event], idempotency };
     let (mut receipts, replayed) = accept(&engine, publication, reservation).await?;
     let receipt = receipts.pop().map(ReceiptView::of).ok_or_else(Problem::internal)?;
-    Ok(marked(replayed, (StatusCode::ACCEPTED, axum::Json(receipt)).into_response()))
+    Ok(idempotency::marked(replayed, (StatusCode::ACCEPTED, axum::Json(receipt)).into_response()))
 }
 
 /// What became of one event of a batch.
@@ -92,7 +91,7 @@ pub(super) async fn publish_batch(
     if batch.events.is_empty() || batch.events.len() > BATCH_MAX {
         return Err(Problem::invalid_one("/events", format!("has 1 to {BATCH_MAX} events")));
     }
-    let idempotency = idempotency(&headers, "batch", &bytes)?;
+    let idempotency = named(&headers, "batch", &bytes)?;
     let judged: Vec<Result<NewEvent, Problem>> = batch.events.iter().map(|raw| event(raw.get().as_bytes())).collect();
     let events: Vec<NewEvent> = judged.iter().filter_map(|judged| judged.as_ref().ok()).cloned().collect();
     let status = if events.len() == judged.len() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
@@ -110,7 +109,7 @@ pub(super) async fn publish_batch(
             Err(problem) => BatchEntry::Refused(problem.as_entry()),
         });
     }
-    Ok(marked(replayed, (status, axum::Json(BatchView { data: entries })).into_response()))
+    Ok(idempotency::marked(replayed, (status, axum::Json(BatchView { data: entries })).into_response()))
 }
 
 #[derive(Debug, Serialize)]
@@ -127,13 +126,6 @@ async fn accept(
         Accepted::Fresh(receipts) => (receipts, false),
         Accepted::Replayed(receipts) => (receipts, true),
     })
-}
-
-fn marked(replayed: bool, mut response: Response) -> Response {
-    if replayed {
-        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
 }
 
 /// Reads one event. The quick parser does the work; the one that can name a member runs when something is wrong.
@@ -159,20 +151,9 @@ fn event(bytes: &[u8]) -> Result<NewEvent, Problem> {
     Ok(NewEvent { event_type, payload, occurred_at })
 }
 
-/// The caller's name for the request, bare or as a structured-field string, each route with names of its own.
-fn idempotency(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Problem::invalid_one("Idempotency-Key", "stands there more than once"));
-    }
-    let text = value.to_str().unwrap_or_default();
-    let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
-        let wanted = format!("is 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters");
-        return Err(Problem::invalid_one("Idempotency-Key", wanted));
-    }
-    Ok(Some(Idempotency::new(format!("{route} {key}"), body)))
+/// The caller's name for the request, of which each route has its own.
+fn named(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    Ok(idempotency::key(headers)?.map(|key| Idempotency::new(format!("{route} {key}"), body)))
 }
 
 /// An event as it is shown.

@@ -14,9 +14,10 @@ mod webhooks;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
+use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-use super::Api;
+use super::{Api, idempotency};
 use crate::domain::access::Scope::{
     self, Admin, DeliveriesReplay, EventsWrite, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
 };
@@ -37,11 +38,13 @@ pub struct Route {
     /// What a caller's key must allow.
     pub scope: Scope,
     body_bytes_max: usize,
+    /// Whether its handler sees to it itself that what is asked twice under one key is done once.
+    does_once: bool,
     handler: fn() -> MethodRouter<Api>,
 }
 
 const fn route(method: Method, path: &'static str, scope: Scope, handler: fn() -> MethodRouter<Api>) -> Route {
-    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, handler }
+    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, does_once: false, handler }
 }
 
 impl Route {
@@ -49,12 +52,19 @@ impl Route {
         self.body_bytes_max = body_bytes_max;
         self
     }
+
+    const fn doing_once(mut self) -> Self {
+        self.does_once = true;
+        self
+    }
 }
 
 /// Every route below `/v1`.
 pub static ROUTES: [Route; 28] = [
-    route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX),
-    route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch)).taking(BATCH_BYTES_MAX),
+    route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
+    route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
+        .taking(BATCH_BYTES_MAX)
+        .doing_once(),
     route(Method::GET, "/v1/events", WebhooksRead, || get(events::list)),
     route(Method::GET, "/v1/events/{id}", WebhooksRead, || get(events::show)),
     route(Method::GET, "/v1/webhooks", WebhooksRead, || get(webhooks::list)),
@@ -83,10 +93,15 @@ pub static ROUTES: [Route; 28] = [
     route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke)),
 ];
 
-pub(super) fn routes() -> Router<Api> {
+pub(super) fn routes(engine: &Api) -> Router<Api> {
     ROUTES.iter().fold(Router::new(), |router, route| {
         // Around the handler alone: what has no handler is answered by the router's own fallbacks.
-        let handler = (route.handler)().route_layer(DefaultBodyLimit::max(route.body_bytes_max));
-        router.route(route.path, handler)
+        let mut handler = (route.handler)();
+        if route.method == Method::POST && !route.does_once {
+            let (engine, scope) = (engine.clone(), route.scope);
+            let once = move |request, next| idempotency::once(engine.clone(), scope, request, next);
+            handler = handler.route_layer(middleware::from_fn(once));
+        }
+        router.route(route.path, handler.route_layer(DefaultBodyLimit::max(route.body_bytes_max)))
     })
 }

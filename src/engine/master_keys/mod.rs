@@ -4,6 +4,7 @@
 //! committed, so once another key is named, nothing new can come to lie under the one before, and a pass over all records
 //! finds every one that does. No waiting and no clock is part of that.
 
+mod answers;
 mod rewrap;
 
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ pub enum MasterKeysError {
     #[error("the master key {0} is the current one; make another one current first: signet master-key rewrap")]
     IsCurrent(String),
     #[error(
-        "the master key {id} still seals {keys} private halves of signing keys and {secrets} secrets of webhooks; move them \
+        "the master key {id} still seals {keys} private halves of signing keys and {secrets} secrets and answers; move them \
          first: signet master-key rewrap"
     )]
     IsUsed { id: String, keys: u64, secrets: u64 },
@@ -75,6 +76,7 @@ impl From<KeysError> for MasterKeysError {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Records {
     pub keys: u64,
+    /// Secrets of webhooks, and answers that are kept for whoever asks again.
     pub secrets: u64,
 }
 
@@ -271,5 +273,6 @@ async fn records_by_master_key(conn: &mut Conn) -> Result<BTreeMap<String, Recor
             records.entry(id).or_default().secrets += 1;
         }
     }
+    answers::count(conn, &mut records).await?;
     Ok(records)
 }

@@ -12,7 +12,7 @@ use crate::store::sealed::{self, PrivateHalf, WebhookSecret};
 use crate::store::{Conn, StoreError, tenants};
 
 /// How often a page is tried again when another transaction was in the way.
-const RACES_MAX: u32 = 20;
+pub(super) const RACES_MAX: u32 = 20;
 
 /// What came of sealing all records again.
 #[derive(Debug, Default)]
@@ -37,6 +37,7 @@ impl Engine {
             all.stuck.clear();
             self.rewrap_keys(id, &mut all, &mut told).await?;
             self.rewrap_secrets(id, &mut all, &mut told).await?;
+            self.rewrap_answers(id, &mut all, &mut told).await?;
             if all.records == before {
                 let records = all.records.keys + all.records.secrets;
                 let stuck = u64::try_from(all.stuck.len()).unwrap_or(u64::MAX);
@@ -117,7 +118,12 @@ impl Engine {
     }
 
     /// A record sealed again; `None` when it need not or cannot be.
-    fn again(&self, purpose: &Purpose<'_>, text: &str, stuck: &mut Vec<(String, SigningError)>) -> Option<String> {
+    pub(super) fn again(
+        &self,
+        purpose: &Purpose<'_>,
+        text: &str,
+        stuck: &mut Vec<(String, SigningError)>,
+    ) -> Option<String> {
         match self.master_keys.rewrapped(purpose, text) {
             Ok(again) => again,
             Err(error) => {
@@ -162,7 +168,7 @@ impl Engine {
     }
 
     /// What was sealed again was sealed under this key, and must not be written once another one is current.
-    async fn hold_target(&self, conn: &mut Conn, id: &str) -> Result<(), MasterKeysError> {
+    pub(super) async fn hold_target(&self, conn: &mut Conn, id: &str) -> Result<(), MasterKeysError> {
         self.hold_current(conn).await?;
         let current = self.master_keys.current_id();
         if current == id { Ok(()) } else { Err(MasterKeysError::Overtaken(current)) }

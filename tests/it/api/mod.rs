@@ -9,6 +9,7 @@ mod handling;
 mod idempotency;
 mod life;
 mod matching;
+mod once;
 mod pages;
 mod payloads;
 mod refusals;

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use signet::domain::delivery::{DeliveryKey, Ending};
+use signet::domain::id::AnswerId;
+use signet::store::answers::{self, Claim, Sealed};
 use signet::store::batch::{self, Accepted, Settled};
 use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::idempotency::{self, Named};
@@ -27,7 +29,7 @@ const REPORTS: &str = "sqlx::query";
 /// The span around the function whose statements are wanted; other tests of this process talk to databases too.
 const OVERHEARD: &str = "overheard";
 /// Has PostgreSQL count, which it does by itself now and then.
-const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log";
+const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log, idempotent_answers";
 /// What may be read from end to end, because it is as small as the request itself.
 const SMALL: [&str; 6] =
     ["= queue.claims)", "CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN given", "SCAN (subquery-"];
@@ -331,6 +333,26 @@ async fn what_every_second_every_request_and_every_audit_asks_is_found_by_index(
             audit::head(database.conn(), tenant_id(1)).await.unwrap();
             audit::list(database.conn(), tenant_id(1), 7, 9).await.unwrap();
             api_keys::find(database.conn(), &[1; 32]).await.unwrap();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn answers_are_claimed_kept_and_forgotten_by_index() {
+    let claim =
+        Claim { id: AnswerId::from_bytes([1; 16]), tenant_id: tenant_id(1), name: [1; 32], fingerprint: [1; 32] };
+    let sealed = Sealed { status: 201, body_jwe: "jwe".to_owned() };
+
+    Database::open()
+        .await
+        .check(async |database| {
+            answers::find(database.conn(), tenant_id(1), &claim.name).await.unwrap();
+            answers::renew(database.conn(), claim.id, second(9)).await.unwrap();
+            answers::keep(database.conn(), claim.id, &sealed).await.unwrap();
+            answers::bodies(database.conn(), None, 9).await.unwrap();
+            answers::exchange_body(database.conn(), claim.id, "jwe", "again").await.unwrap();
+            answers::release(database.conn(), claim.id).await.unwrap();
+            answers::forget(database.conn(), second(0), 9).await.unwrap();
         })
         .await;
 }
