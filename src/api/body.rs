@@ -18,6 +18,8 @@ pub(super) struct EventJson {
     pub(super) reservation: Reservation,
 }
 
+/// No route takes a body with more.
+pub(super) const EVENTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What is set aside for a body that does not say how long it is.
 const UNKNOWN_BYTES: u64 = 1024 * 1024;
 
@@ -26,6 +28,10 @@ impl FromRequest<Api> for EventJson {
 
     async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
         let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        // Before memory is set aside for what would be refused.
+        if length.is_some_and(|length| length > EVENTS_BYTES_MAX) {
+            return Err(too_large());
+        }
         let reservation = engine.reserve(length.unwrap_or(UNKNOWN_BYTES))?;
         let RawJson(bytes) = RawJson::from_request(request, engine).await?;
         Ok(Self { bytes, reservation })
@@ -138,11 +144,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 pub(super) fn unread(rejection: BytesRejection) -> Problem {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
-            "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, else 64 KiB",
-        ),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => Problem::malformed("the body could not be read to its end"),
     }
+}
+
+fn too_large() -> Problem {
+    Problem::too_large(
+        "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, else 64 KiB",
+    )
 }
 
 /// Collects what is wrong with the members of a request, so that all of it is said at once.

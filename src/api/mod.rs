@@ -42,11 +42,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route there is.
 pub fn router(engine: Arc<Engine>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .merge(well_known::routes())
-        .merge(v1::routes(&engine))
+        .merge(v1::routes(&engine));
+    whole(routes, engine)
+}
+
+/// Routes with all that is around them: whatever goes wrong there, is not there or panics is answered by a problem.
+pub fn whole(routes: Router<Arc<Engine>>, engine: Arc<Engine>) -> Router {
+    routes
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(CatchPanicLayer::custom(panicked))

@@ -117,7 +117,7 @@ impl Intake {
 impl Engine {
     /// Sets memory aside for a body of this size, before it is read.
     pub fn reserve(&self, body_bytes: u64) -> Result<Reservation, IngestError> {
-        let kib = (body_bytes.saturating_mul(COPIES) + BESIDES_BYTES) / 1_024;
+        let kib = body_bytes.saturating_mul(COPIES).saturating_add(BESIDES_BYTES) / 1_024;
         let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(RESERVED_KIB_MAX);
         let permits = self.intake.kib.clone().try_acquire_many_owned(kib);
         permits.map(|permits| Reservation { _permits: permits }).map_err(|_| IngestError::Overloaded)

@@ -12,6 +12,7 @@ mod matching;
 mod once;
 mod pages;
 mod payloads;
+mod problems;
 mod refusals;
 mod tenancy;
 mod webhook_faults;
