@@ -62,6 +62,7 @@ pub(super) enum List {
     Tenants,
     /// Of one tenant, or of all.
     ApiKeys(Option<TenantId>),
+    AuditLog(TenantId),
 }
 
 impl List {
@@ -71,6 +72,7 @@ impl List {
             Self::Webhooks(tenant_id) => [b"webhooks", tenant_id.as_bytes(), b""],
             Self::Deliveries(tenant_id, webhook_id) => [b"deliveries", tenant_id.as_bytes(), webhook_id.as_bytes()],
             Self::Rehearsals(tenant_id) => [b"rehearsals", tenant_id.as_bytes(), b""],
+            Self::AuditLog(tenant_id) => [b"audit-log", tenant_id.as_bytes(), b""],
             Self::Tenants => [b"tenants", b"", b""],
             Self::ApiKeys(tenant_id) => {
                 [b"api-keys", tenant_id.as_ref().map_or(&[][..], |tenant_id| tenant_id.as_bytes()), b""]

@@ -186,13 +186,13 @@ pub async fn api_key(engine: &Engine, action: ApiKeyAction) -> Result<()> {
             }
             access::check_label(&label)?;
             let wish = NewApiKey { tenant_id, label, scopes: parse_scopes(&scopes)? };
-            let (key, secret) = engine.create_api_key(wish).await?;
+            let (key, secret) = engine.create_api_key(Actor::CommandLine, wish).await?;
             say!("{}", secret.reveal());
             note!("{} is shown this once; it is kept only as a digest", key.id);
         }
         ApiKeyAction::List => list_api_keys(engine).await?,
         ApiKeyAction::Revoke { id } => {
-            if !engine.revoke_api_key(id.parse::<ApiKeyId>()?, None).await? {
+            if !engine.revoke_api_key(Actor::CommandLine, id.parse::<ApiKeyId>()?, None).await? {
                 bail!("there is no such API key, or it is revoked already");
             }
             say!("{id} is revoked; a running server refuses it within seconds");

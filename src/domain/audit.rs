@@ -111,6 +111,38 @@ pub enum Action {
         webhooks: u32,
         refused: u32,
     },
+    /// In the installation's log.
+    TenantMade {
+        id: String,
+        name: String,
+    },
+    /// Its name and how its tokens look, as a sentence.
+    TenantChanged {
+        before: String,
+        after: String,
+    },
+    /// In the log of its tenant, or in the installation's if it reaches all of them.
+    ApiKeyMade {
+        id: String,
+        label: String,
+        scopes: Vec<&'static str>,
+    },
+    ApiKeyRevoked {
+        id: String,
+    },
+    /// Its URL without what may be a secret in it.
+    WebhookMade {
+        id: String,
+        url: String,
+    },
+    /// Some of its members were given other values, which are not written down: they may be secrets.
+    WebhookChanged {
+        id: String,
+        members: Vec<&'static str>,
+    },
+    WebhookDeleted {
+        id: String,
+    },
     MasterKeyAdded {
         id: String,
     },
@@ -147,6 +179,13 @@ impl Action {
             Self::CutOverPlanned { .. } => "cut_over.planned",
             Self::CutOverCancelled { .. } => "cut_over.cancelled",
             Self::KeyRehearsed { .. } => "key.rehearsed",
+            Self::TenantMade { .. } => "tenant.made",
+            Self::TenantChanged { .. } => "tenant.changed",
+            Self::ApiKeyMade { .. } => "api_key.made",
+            Self::ApiKeyRevoked { .. } => "api_key.revoked",
+            Self::WebhookMade { .. } => "webhook.made",
+            Self::WebhookChanged { .. } => "webhook.changed",
+            Self::WebhookDeleted { .. } => "webhook.deleted",
             Self::MasterKeyAdded { .. } => "master_key.added",
             Self::MasterKeySwitched { .. } => "master_key.switched",
             Self::MasterKeyRewrapped { .. } => "master_key.rewrapped",
@@ -167,12 +206,19 @@ impl Action {
             | Self::KeyRevoked { kid, .. }
             | Self::RevocationRepeated { kid, .. }
             | Self::KeyRehearsed { kid, .. } => kid.as_str(),
-            Self::MasterKeyAdded { id }
+            Self::TenantMade { id, .. }
+            | Self::ApiKeyMade { id, .. }
+            | Self::ApiKeyRevoked { id }
+            | Self::WebhookMade { id, .. }
+            | Self::WebhookChanged { id, .. }
+            | Self::WebhookDeleted { id }
+            | Self::MasterKeyAdded { id }
             | Self::MasterKeySwitched { id }
             | Self::MasterKeyRewrapped { id, .. }
             | Self::MasterKeyDropped { id } => id,
             Self::LogBegun
             | Self::PolicyChanged { .. }
+            | Self::TenantChanged { .. }
             | Self::CutOverPlanned { .. }
             | Self::CutOverCancelled { .. } => "",
         }
@@ -201,6 +247,13 @@ impl Action {
             | Self::CutOverPlanned { .. }
             | Self::CutOverCancelled { .. }
             | Self::KeyRehearsed { .. }
+            | Self::TenantMade { .. }
+            | Self::TenantChanged { .. }
+            | Self::ApiKeyMade { .. }
+            | Self::ApiKeyRevoked { .. }
+            | Self::WebhookMade { .. }
+            | Self::WebhookChanged { .. }
+            | Self::WebhookDeleted { .. }
             | Self::MasterKeyAdded { .. }
             | Self::MasterKeySwitched { .. }
             | Self::MasterKeyRewrapped { .. }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use super::Engine;
 use super::clock::NoRandomness;
+use super::{Engine, audit};
 use crate::domain::access::{ApiKey, ApiKeySecret, Caller, Scope};
+use crate::domain::audit::{Action, Actor, INSTALLATION};
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::signing::digest;
@@ -84,9 +85,13 @@ impl Engine {
     }
 
     /// Makes an API key. The secret is returned this once and kept nowhere.
-    pub async fn create_api_key(&self, wish: NewApiKey) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
+    pub async fn create_api_key(
+        &self,
+        actor: Actor,
+        wish: NewApiKey,
+    ) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
         let mut tx = self.store.write().await?;
-        let made = self.insert_api_key(tx.conn(), wish).await?;
+        let made = self.insert_api_key(tx.conn(), actor, wish).await?;
         tx.commit().await?;
         Ok(made)
     }
@@ -98,12 +103,17 @@ impl Engine {
         if !api_keys::list(tx.conn(), None, None, 1).await?.is_empty() {
             return Ok(None);
         }
-        let (_, secret) = self.insert_api_key(tx.conn(), wish).await?;
+        let (_, secret) = self.insert_api_key(tx.conn(), Actor::Signet, wish).await?;
         tx.commit().await?;
         Ok(Some(secret))
     }
 
-    async fn insert_api_key(&self, conn: &mut Conn, wish: NewApiKey) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
+    async fn insert_api_key(
+        &self,
+        conn: &mut Conn,
+        actor: Actor,
+        wish: NewApiKey,
+    ) -> Result<(ApiKey, ApiKeySecret), CreateKeyError> {
         let secret = ApiKeySecret::from_random(&self.clock.secret_bytes()?);
         let key = ApiKey {
             id: ApiKeyId::from_bytes(self.clock.id()),
@@ -114,16 +124,37 @@ impl Engine {
             created_at: self.clock.now(),
             revoked_at: None,
         };
+        let made = Action::ApiKeyMade {
+            id: key.id.to_string(),
+            label: key.label.clone(),
+            scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
+        };
+        audit::record(conn, log_of(&key), (actor, key.created_at), &[made]).await?;
         api_keys::insert(conn, &key, &digest::sha256(secret.reveal().as_bytes())).await?;
         Ok((key, secret))
     }
 
     /// Revokes an API key, of this tenant if one is named; answers whether there was one to revoke.
-    pub async fn revoke_api_key(&self, id: ApiKeyId, tenant_id: Option<TenantId>) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(
+        &self,
+        actor: Actor,
+        id: ApiKeyId,
+        tenant_id: Option<TenantId>,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        let revoked = api_keys::revoke(tx.conn(), id, tenant_id, self.clock.now()).await?;
+        let Some(key) = api_keys::get(tx.conn(), id).await? else { return Ok(false) };
+        if !api_keys::revoke(tx.conn(), id, tenant_id, now).await? {
+            return Ok(false);
+        }
+        audit::record(tx.conn(), log_of(&key), (actor, now), &[Action::ApiKeyRevoked { id: id.to_string() }]).await?;
         tx.commit().await?;
         self.callers.forget_all();
-        Ok(revoked)
+        Ok(true)
     }
+}
+
+/// Whose log tells of a key: its tenant's, or the installation's when it reaches every tenant.
+fn log_of(key: &ApiKey) -> TenantId {
+    key.tenant_id.unwrap_or(INSTALLATION)
 }

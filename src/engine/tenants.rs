@@ -3,7 +3,7 @@
 use super::keys::KeysError;
 use super::rotate::{carry_out, held};
 use super::{Engine, audit};
-use crate::domain::audit::{Action, Actor};
+use crate::domain::audit::{Action, Actor, INSTALLATION};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CannotCutOver, CutOver, KeyPolicy, KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
@@ -91,6 +91,7 @@ impl Engine {
         let Some((tenant, ring)) = held(tx.conn(), id).await? else { return Ok(None) };
         let situation = self.situation_on(tx.conn()).await?;
         let (policy, planned) = (self.policy_of(&tenant), tenant.cut_over);
+        let before = described(&tenant);
         let TenantChange { name, token_subject, token_ttl, key_policy, cut_over } = change;
         let mut changed = Tenant {
             name: name.unwrap_or(tenant.name),
@@ -112,7 +113,11 @@ impl Engine {
         };
         tenants::update(tx.conn(), &changed).await?;
         tenants::touch_keys(tx.conn(), id).await?;
-        let actions = written((policy, self.policy_of(&changed)), (planned, changed.cut_over));
+        let mut actions = written((policy, self.policy_of(&changed)), (planned, changed.cut_over));
+        let after = described(&changed);
+        if before != after {
+            actions.push(Action::TenantChanged { before, after });
+        }
         audit::record(tx.conn(), id, (actor, situation.now), &actions).await?;
         tx.commit().await?;
         tracing::info!(tenant.id = %id, "a tenant was changed");
@@ -166,10 +171,18 @@ impl Engine {
         let situation = self.moment(tx.conn()).await?;
         let actions = carry_out(tx.conn(), (&tenant, &ring), &Step::Open, made, &situation).await?;
         audit::record(tx.conn(), tenant.id, (actor, situation.now), &actions).await?;
+        let made = Action::TenantMade { id: tenant.id.to_string(), name: tenant.name.clone() };
+        audit::record(tx.conn(), INSTALLATION, (actor, situation.now), &[made]).await?;
         tx.commit().await?;
         self.follow_up(tenant.id).await;
         Ok(tenant)
     }
+}
+
+/// What a tenant is called and how its tokens look.
+fn described(tenant: &Tenant) -> String {
+    let Tenant { name, token_subject, token_ttl, .. } = tenant;
+    format!("{name:?}, tokens of {token_subject:?} that live {} s", token_ttl.as_seconds())
 }
 
 /// What is written down about a change of policy and of plans, each before and after.

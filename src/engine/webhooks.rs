@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Engine;
 use super::clock::NoRandomness;
 use super::keys::{KeysError, MayNotSign};
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::{EventType, Subscription};
@@ -62,6 +63,28 @@ pub struct Change {
     pub is_enabled: Option<bool>,
 }
 
+impl Change {
+    /// What is changed, by the names of its members.
+    fn members(&self) -> Vec<&'static str> {
+        let Self { url, subscriptions, description, format, audience, headers, is_enabled, .. } = self;
+        let Self { retry_policy, timeout, rate, activation, .. } = self;
+        let named = [
+            ("url", url.is_some()),
+            ("events", subscriptions.is_some()),
+            ("description", description.is_some()),
+            ("format", format.is_some()),
+            ("audience", audience.is_changed()),
+            ("headers", !headers.is_empty()),
+            ("retry", retry_policy.is_changed()),
+            ("timeout_seconds", timeout.is_changed()),
+            ("rate_limit", rate.is_changed()),
+            ("activation", activation.is_changed()),
+            ("enabled", is_enabled.is_some()),
+        ];
+        named.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
+    }
+}
+
 /// What is to become of something that a webhook may choose and need not.
 #[derive(Debug, Clone, Default)]
 pub enum Choice<T> {
@@ -73,6 +96,10 @@ pub enum Choice<T> {
 }
 
 impl<T> Choice<T> {
+    fn is_changed(&self) -> bool {
+        !matches!(self, Self::Unchanged)
+    }
+
     fn over(self, present: Option<T>) -> Option<T> {
         match self {
             Self::Unchanged => present,
@@ -141,7 +168,11 @@ pub struct Probe {
 
 impl Engine {
     /// Registers a webhook. Its signing secret is returned this once; it is kept sealed.
-    pub async fn register_webhook(&self, wish: NewWebhook) -> Result<(Webhook, Secret<String>), WebhookError> {
+    pub async fn register_webhook(
+        &self,
+        actor: Actor,
+        wish: NewWebhook,
+    ) -> Result<(Webhook, Secret<String>), WebhookError> {
         if !self.egress.may_reach(wish.url.as_url()) {
             return Err(WebhookError::Blocked);
         }
@@ -171,6 +202,8 @@ impl Engine {
         let secret = self.signing_secret(wish.secret)?;
         let confidential = Confidential::new(secret.clone(), wish.headers);
         let mut tx = self.store.write().await?;
+        let made = Action::WebhookMade { id: webhook.id.to_string(), url: webhook.url.audience() };
+        audit::record(tx.conn(), webhook.tenant_id, (actor, now), &[made]).await?;
         let secret_jwe = self.seal_confidential(tx.conn(), webhook.id, &confidential).await?;
         webhooks::insert(tx.conn(), &webhook, &secret_jwe).await?;
         tx.commit().await?;
@@ -180,6 +213,7 @@ impl Engine {
     /// Changes a webhook; `None` when the tenant has no such webhook.
     pub async fn change_webhook(
         &self,
+        actor: Actor,
         tenant_id: TenantId,
         id: WebhookId,
         change: &Change,
@@ -191,6 +225,8 @@ impl Engine {
             let mut tx = self.store.write().await?;
             let Some(webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
             let (mut changed, news) = self.changed(webhook, change);
+            let action = Action::WebhookChanged { id: id.to_string(), members: change.members() };
+            audit::record(tx.conn(), tenant_id, (actor, changed.updated_at), &[action]).await?;
             let mut secret_jwe = None;
             if !change.headers.is_empty() {
                 let mut confidential = self.confidential(tx.conn(), id).await?;
@@ -222,8 +258,8 @@ impl Engine {
     /// has no such webhook.
     pub async fn rotate_secret(
         &self,
-        tenant_id: TenantId,
-        id: WebhookId,
+        actor: Actor,
+        (tenant_id, id): (TenantId, WebhookId),
         next: Option<Secret<String>>,
         overlap: Duration,
     ) -> Result<Option<RotatedSecret>, WebhookError> {
@@ -232,6 +268,8 @@ impl Engine {
             let now = self.clock.now();
             let mut tx = self.store.write().await?;
             let Some(mut webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+            let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"] };
+            audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
             let mut confidential = self.confidential(tx.conn(), id).await?;
             let until = now.plus(overlap);
             confidential.rotate(next.clone(), until, now)?;
@@ -312,9 +350,12 @@ impl Engine {
     }
 
     /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.
-    pub async fn delete_webhook(&self, tenant_id: TenantId, id: WebhookId) -> Result<bool, StoreError> {
+    pub async fn delete_webhook(&self, actor: Actor, tenant_id: TenantId, id: WebhookId) -> Result<bool, StoreError> {
+        let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        let deleted = webhooks::delete(tx.conn(), tenant_id, id, self.clock.now()).await?;
+        let action = Action::WebhookDeleted { id: id.to_string() };
+        audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
+        let deleted = webhooks::delete(tx.conn(), tenant_id, id, now).await?;
         if deleted {
             tx.commit().await?;
         }

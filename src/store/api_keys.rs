@@ -39,6 +39,19 @@ pub async fn find(conn: &mut Conn, digest: &[u8; 32]) -> Result<Option<ApiKey>> 
     row.as_ref().map(api_key).transpose()
 }
 
+/// The key with this id, also when it was revoked.
+pub async fn get(conn: &mut Conn, id: ApiKeyId) -> Result<Option<ApiKey>> {
+    let row = query(
+        "select id, tenant_id, label, tail, scopes, created_at, revoked_at
+         from api_keys
+         where id = $1",
+    )
+    .bind(id.as_bytes())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(api_key).transpose()
+}
+
 /// A page of keys by id, after `after`; of one tenant, or of all.
 pub async fn list(
     conn: &mut Conn,

@@ -69,6 +69,24 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, after: u32, limit: u32) 
     rows.iter().map(entry).collect()
 }
 
+/// A page of entries, the latest first, before `before`.
+pub async fn latest(conn: &mut Conn, tenant_id: TenantId, before: Option<u32>, limit: u32) -> Result<Vec<Entry>> {
+    let rows = query(
+        "select number, at, actor, action, subject, detail, hash
+         from audit_log
+         where tenant_id = $1
+           and number < $2
+         order by number desc
+         limit $3",
+    )
+    .bind(tenant_id.as_bytes())
+    .bind(before.map_or(i64::MAX, i64::from))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(entry).collect()
+}
+
 fn entry(row: &Row) -> Result<Entry> {
     let record = Record::new("audit_log", row);
     Ok(Entry {

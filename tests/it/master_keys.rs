@@ -275,7 +275,8 @@ async fn a_master_key_is_dropped_only_when_nothing_needs_it() {
     assert_eq!(engine.master_key_ids(), std::slice::from_ref(&second));
     let mut log = engine.audit(INSTALLATION, None).await.unwrap();
     let entries = log.next_page().await.unwrap().unwrap();
-    let told: Vec<_> = entries.iter().skip(1).map(|entry| (entry.action.as_str(), entry.subject.as_str())).collect();
+    let told = entries.iter().map(|entry| (entry.action.as_str(), entry.subject.as_str()));
+    let told: Vec<_> = told.filter(|(action, _)| action.starts_with("master_key.")).collect();
     let wanted = [
         ("master_key.added", second.as_str()),
         ("master_key.switched", &second),

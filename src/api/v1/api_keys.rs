@@ -12,6 +12,7 @@ use crate::api::caller::{Access, Admin};
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::access::{self, ApiKey, Scope};
+use crate::domain::audit::Actor;
 use crate::domain::id::ApiKeyId;
 use crate::engine::access::NewApiKey;
 use crate::store::api_keys;
@@ -62,6 +63,7 @@ pub(super) async fn create(
     asker: Access<Admin>,
     Json(body): Json<CreateApiKey>,
 ) -> Result<Response, Problem> {
+    let actor = Actor::of(&asker.caller);
     let tenant_id = if body.instance_wide { None } else { Some(asker.tenant_id) };
     if body.instance_wide {
         asker.instance_wide()?;
@@ -71,7 +73,7 @@ pub(super) async fn create(
     faults.take("/label", access::check_label(&label));
     let scopes = scopes(&body.scopes, &mut faults);
     faults.none()?;
-    let (key, secret) = engine.create_api_key(NewApiKey { tenant_id, label, scopes }).await?;
+    let (key, secret) = engine.create_api_key(actor, NewApiKey { tenant_id, label, scopes }).await?;
     let view = ApiKeyView { key: Some(secret.reveal().to_owned()), ..ApiKeyView::of(key) };
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }
@@ -110,7 +112,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let missing = || Problem::not_found("API key");
     let id = id.parse::<ApiKeyId>().map_err(|_| missing())?;
-    match engine.revoke_api_key(id, access.only_tenant).await? {
+    match engine.revoke_api_key(Actor::of(&access.caller), id, access.only_tenant).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing()),
     }

@@ -2,6 +2,7 @@
 //! built from that table and from nothing else, so what goes through the table goes through every route.
 
 mod api_keys;
+mod audit_log;
 mod deliveries;
 mod events;
 mod keys;
@@ -60,7 +61,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 28] = [
+pub static ROUTES: [Route; 29] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
     route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
         .taking(BATCH_BYTES_MAX)
@@ -91,6 +92,7 @@ pub static ROUTES: [Route; 28] = [
     route(Method::GET, "/v1/admin/api-keys", Admin, || get(api_keys::list)),
     route(Method::POST, "/v1/admin/api-keys", Admin, || post(api_keys::create)),
     route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke)),
+    route(Method::GET, "/v1/admin/audit-log", Admin, || get(audit_log::list)),
 ];
 
 pub(super) fn routes(engine: &Api) -> Router<Api> {

@@ -29,8 +29,14 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         | Action::CutOverCancelled { algorithm } => json!({"algorithm": algorithm.as_str()}),
         Action::CutOverPlanned { algorithm, at } => json!({"algorithm": algorithm.as_str(), "at": at.to_string()}),
         Action::KeyRevoked { reason, .. } => json!({"reason": reason}),
-        Action::PolicyChanged { before, after } => json!({"before": before, "after": after}),
+        Action::PolicyChanged { before, after } | Action::TenantChanged { before, after } => {
+            json!({"before": before, "after": after})
+        }
         Action::KeyRehearsed { webhooks, refused, .. } => json!({"webhooks": webhooks, "refused": refused}),
+        Action::TenantMade { name, .. } => json!({"name": name}),
+        Action::ApiKeyMade { label, scopes, .. } => json!({"label": label, "scopes": scopes}),
+        Action::WebhookMade { url, .. } => json!({"url": url}),
+        Action::WebhookChanged { members, .. } => json!({"members": members}),
         Action::MasterKeyRewrapped { records, stuck, .. } => json!({"records": records, "stuck": stuck}),
         Action::LogBegun
         | Action::KeyFound { .. }
@@ -39,6 +45,8 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         | Action::KeyWithdrawn { .. }
         | Action::KeyArchived { .. }
         | Action::RevocationRepeated { .. }
+        | Action::ApiKeyRevoked { .. }
+        | Action::WebhookDeleted { .. }
         | Action::MasterKeyAdded { .. }
         | Action::MasterKeySwitched { .. }
         | Action::MasterKeyDropped { .. } => json!({}),

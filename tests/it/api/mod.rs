@@ -2,6 +2,7 @@
 
 mod access;
 mod activation;
+mod audit_log;
 mod cursors;
 mod delivered;
 mod events;
@@ -19,6 +20,7 @@ mod webhook_faults;
 mod webhooks;
 mod well_known;
 
+use serde_json::json;
 use signet::api::Route;
 
 /// Ids that are well written and nobody's.
@@ -59,4 +61,21 @@ impl Ids<'_> {
         assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
         format!("{} {path}", route.method)
     }
+}
+
+/// A body that a route takes and carries out.
+fn body(route: &Route, receiver_url: &str) -> String {
+    let body = match (route.method.as_str(), route.path) {
+        ("POST", "/v1/events") => json!({"type": "user.created", "data": 1}),
+        ("POST", "/v1/events/batch") => json!({"events": [{"type": "user.created", "data": 1}]}),
+        ("POST", "/v1/webhooks") => json!({"url": receiver_url, "events": ["user"]}),
+        ("PATCH", "/v1/webhooks/{id}") => json!({"description": "changed"}),
+        ("POST", "/v1/webhooks/{id}/test") => json!({"event": "user.created"}),
+        ("POST", "/v1/admin/keys/rotate") => json!({"force": true}),
+        ("POST", "/v1/admin/tenants") => json!({"name": "acme"}),
+        ("PATCH", "/v1/admin/tenants/{id}") => json!({"name": "changed"}),
+        ("POST", "/v1/admin/api-keys") => json!({"scopes": ["admin"]}),
+        _ => json!({}),
+    };
+    body.to_string()
 }

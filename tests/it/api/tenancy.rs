@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::api::{ROUTES, Route};
+use signet::api::ROUTES;
 
-use super::{Ids, NO_EVENT};
+use super::{Ids, NO_EVENT, body};
 use crate::support::{ADMIN_KEY, Answer, Receiver, Service, send, with_json};
 
 /// A default tenant with a webhook and a delivered event, and another tenant.
@@ -25,16 +25,6 @@ async fn neighbours() -> Neighbours {
     let other = service.tenant("other").await;
     let others_key = service.api_key_of(&other, &["admin"]).await;
     Neighbours { service, receiver, webhook, event, other, others_key }
-}
-
-/// What each route takes as a body, where that is more than nothing.
-fn body(route: &Route) -> &'static str {
-    match (route.method.as_str(), route.path) {
-        ("POST", "/v1/webhooks/{id}/test") => r#"{"event":"user.created"}"#,
-        ("PATCH", "/v1/webhooks/{id}") => r#"{"enabled":false}"#,
-        ("PATCH", "/v1/admin/tenants/{id}") => r#"{"name":"taken over"}"#,
-        _ => "{}",
-    }
 }
 
 impl Neighbours {
@@ -70,8 +60,8 @@ async fn anothers_things_are_answered_like_missing_ones_and_stay_as_they_are() {
         let (is_of_installation, path) = (route.path.starts_with("/v1/admin/tenants/"), route.path);
         let keys: &[&str] = if is_of_installation { &[&them.others_key] } else { &[ADMIN_KEY, &them.others_key] };
         for key in keys {
-            let anothers = them.tell(key, &theirs.named_in(route), body(route)).await;
-            let missing = them.tell(key, &Ids::MISSING.named_in(route), body(route)).await;
+            let anothers = them.tell(key, &theirs.named_in(route), &body(route, them.receiver.url())).await;
+            let missing = them.tell(key, &Ids::MISSING.named_in(route), &body(route, them.receiver.url())).await;
 
             let expected = if is_of_installation { 403 } else { 404 };
             assert_eq!(anothers.status, expected, "{} {path}: {}", route.method, anothers.text);

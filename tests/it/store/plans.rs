@@ -332,6 +332,7 @@ async fn what_every_second_every_request_and_every_audit_asks_is_found_by_index(
             tenants::touch_keys(database.conn(), tenant_id(1)).await.unwrap();
             audit::head(database.conn(), tenant_id(1)).await.unwrap();
             audit::list(database.conn(), tenant_id(1), 7, 9).await.unwrap();
+            audit::latest(database.conn(), tenant_id(1), Some(7), 9).await.unwrap();
             api_keys::find(database.conn(), &[1; 32]).await.unwrap();
         })
         .await;

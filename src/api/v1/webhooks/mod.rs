@@ -17,6 +17,7 @@ use crate::api::body::{Faults, Json, OptionalJson};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
+use crate::domain::audit::Actor;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
@@ -51,7 +52,7 @@ pub(super) async fn create(
     Json(body): Json<CreateWebhook>,
 ) -> Result<Response, Problem> {
     let wish = body.wish(access.tenant_id, engine.terms.plain_http)?;
-    let (webhook, secret) = engine.register_webhook(wish).await?;
+    let (webhook, secret) = engine.register_webhook(Actor::of(&access.caller), wish).await?;
     let view = WebhookView::of(webhook).with(&secret);
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }
@@ -149,7 +150,7 @@ pub(super) async fn change(
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let id = webhook_id(&id)?;
     let change = body.change(&engine)?;
-    let changed = engine.change_webhook(access.tenant_id, id, &change).await?;
+    let changed = engine.change_webhook(Actor::of(&access.caller), access.tenant_id, id, &change).await?;
     changed.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
 }
 
@@ -180,7 +181,7 @@ pub(super) async fn remove(
     access: Access<WebhooksWrite>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    match engine.delete_webhook(access.tenant_id, webhook_id(&id)?).await? {
+    match engine.delete_webhook(Actor::of(&access.caller), access.tenant_id, webhook_id(&id)?).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing()),
     }
@@ -215,7 +216,8 @@ pub(super) async fn rotate_secret(
     let overlap = members::overlap(body.overlap_seconds, &mut faults);
     let next = body.secret.map(Secret::new);
     faults.none()?;
-    let rotated = engine.rotate_secret(access.tenant_id, id, next, overlap).await?.ok_or_else(missing)?;
+    let actor = Actor::of(&access.caller);
+    let rotated = engine.rotate_secret(actor, (access.tenant_id, id), next, overlap).await?.ok_or_else(missing)?;
     let view = RotatedView {
         webhook_id: id.to_string(),
         signing_secret: rotated.secret.reveal().clone(),
