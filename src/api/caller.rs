@@ -6,8 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::Api;
 use super::problem::Problem;
+use super::{Api, allowance};
 use crate::domain::access::{Caller, Scope};
 use crate::domain::id::TenantId;
 
@@ -49,6 +49,7 @@ impl Asker {
         }
         let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
         let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
+        allowance::count(parts, engine, &caller)?;
         if !caller.may(scope) {
             return Err(Problem::forbidden(scope));
         }

@@ -4,6 +4,7 @@
 //! ([`caller`]), what they say ([`body`]), which page they want ([`page`]). Everything that goes wrong becomes one
 //! [`problem::Problem`], and one table there chooses its status and words.
 
+mod allowance;
 mod body;
 mod caller;
 mod idempotency;
@@ -28,6 +29,7 @@ use tower_http::timeout::TimeoutBody;
 
 use crate::domain::id::RequestId;
 use crate::engine::Engine;
+use allowance::Told;
 use problem::Problem;
 
 pub use v1::{ROUTES, Route};
@@ -62,11 +64,18 @@ pub fn whole(routes: Router<Arc<Engine>>, engine: Arc<Engine>) -> Router {
 
 /// Names the request, bounds how long its body pauses, and writes down a problem with that name.
 async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Response {
-    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSES_FOR, body)));
+    let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSES_FOR, body)));
     let id = RequestId::from_bytes(engine.clock.id()).to_string();
+    let told = engine.terms.quota.map(|_| Told::default());
+    if let Some(told) = &told {
+        request.extensions_mut().insert(told.clone());
+    }
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.written(&id);
+    }
+    if let Some(told) = told {
+        told.show(response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

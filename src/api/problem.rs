@@ -128,6 +128,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, "Not now", detail)
     }
 
+    pub(super) fn too_many() -> Self {
+        let detail = "this API key asks more often than it may; wait as long as `Retry-After` says";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail)
+    }
+
     pub(super) fn unavailable() -> Self {
         let detail = "the database is not available at the moment; nothing was changed, try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available", detail)

@@ -49,6 +49,7 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
         key_policy: config.key_policy,
         retry_policy: RetryPolicy::standard(),
         retention: config.retention,
+        quota: config.quota,
         admin_key_digest: config.admin_key.as_ref().map(|key| digest::sha256(key.reveal().as_bytes())),
     };
     let master_keys = Arc::new(master_keys);

@@ -11,6 +11,7 @@ use std::env::VarError;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use url::Url;
 pub use settings::{SETTINGS, Setting};
 
 use crate::domain::key_ring::{KeyPolicy, Margin, Margins, Profile};
+use crate::domain::quota::Quota;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::PlainHttp;
 
@@ -29,6 +31,8 @@ pub use key_provider::{KeyProvider, Pkcs11};
 pub const FILE_STANDARD: &str = "signet.toml";
 /// The shortest retention: a delivery is retried for 91 h at most, and its event must be there until then.
 const RETENTION_MIN: Duration = Duration::from_hours(4 * 24);
+/// More requests a second than any node answers.
+const COUNT_MAX: u32 = 1_000_000;
 /// The shortest operator's key.
 const ADMIN_KEY_CHARS_MIN: usize = 32;
 
@@ -56,6 +60,8 @@ pub struct Config {
     pub retention: Duration,
     pub revocations_file: PathBuf,
     pub key_policy: KeyPolicy,
+    /// How often each API key may ask, if that is limited.
+    pub quota: Option<Quota>,
 }
 
 impl Config {
@@ -189,6 +195,7 @@ impl Given {
         let retention = self.read("retention", retention);
         let revocations_file = self.read("revocations_file", |text| Ok(some(text).map(PathBuf::from)));
         let key_policy = self.key_policy();
+        let quota = self.quota();
         let beside_master_key = master_key_file.clone().unwrap_or_default();
         let config = (|| {
             Some(Config {
@@ -206,12 +213,20 @@ impl Given {
                 retention: retention?,
                 revocations_file: revocations_file?.unwrap_or_else(|| beside_master_key.with_file_name("revoked-keys")),
                 key_policy: key_policy?,
+                quota,
             })
         })();
         match config {
             Some(config) if self.faults.is_empty() => Ok(config),
             _ => Err(Faults(self.faults)),
         }
+    }
+
+    /// None also when it cannot be read, which is noted as any fault is.
+    fn quota(&mut self) -> Option<Quota> {
+        let per_second = self.read("api_rate_limit", count).flatten();
+        let burst = self.read("api_rate_burst", |text| some(text).map_or(Ok(None), count)).flatten();
+        per_second.map(|per_second| Quota::new(per_second, burst.unwrap_or(per_second)))
     }
 
     fn key_policy(&mut self) -> Option<KeyPolicy> {
@@ -235,6 +250,12 @@ impl Given {
             }
         }
     }
+}
+
+fn count(text: &str) -> Result<Option<NonZeroU32>, String> {
+    let wanted = || format!("{text:?} is not a number from 0 to {COUNT_MAX}");
+    let count = text.trim().parse::<u32>().ok().filter(|count| *count <= COUNT_MAX).ok_or_else(wanted)?;
+    Ok(NonZeroU32::new(count))
 }
 
 fn variable_of(margin: Margin) -> &'static str {

@@ -22,7 +22,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 21] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -73,6 +73,18 @@ pub const SETTINGS: [Setting; 19] = [
         "Networks that webhooks may reach besides public addresses, such as 127.0.0.0/8,10.1.0.0/16",
     ),
     setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
+    setting(
+        "api_rate_limit",
+        "SIGNET_API_RATE_LIMIT",
+        "0",
+        "How many requests a second each API key may make of each node, before it is answered 429; 0 is as many as it likes",
+    ),
+    setting(
+        "api_rate_burst",
+        "SIGNET_API_RATE_BURST",
+        "",
+        "How many of them at once. Without it, as many as in a second",
+    ),
     setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
     setting(
         "retention",

@@ -93,3 +93,19 @@ fn a_token_needs_its_module_its_label_and_its_pin() {
     assert_eq!(config.key_provider, KeyProvider::Local, "keys of before may stand in it");
     assert!(config.pkcs11.is_some() && !format!("{config:?}").contains("1234"));
 }
+
+#[test]
+fn requests_are_not_counted_unless_somebody_says_so() {
+    let quota = |environment: &[(&str, &str)]| with(environment, "").map(|config| config.quota);
+    let of =
+        |per_second, burst| Some(Quota::new(NonZeroU32::new(per_second).unwrap(), NonZeroU32::new(burst).unwrap()));
+
+    assert_eq!(quota(&[]), Ok(None));
+    assert_eq!(quota(&[("SIGNET_API_RATE_LIMIT", "0"), ("SIGNET_API_RATE_BURST", "9")]), Ok(None));
+    assert_eq!(quota(&[("SIGNET_API_RATE_LIMIT", "50")]), Ok(of(50, 50)));
+    assert_eq!(quota(&[("SIGNET_API_RATE_LIMIT", "50"), ("SIGNET_API_RATE_BURST", "200")]), Ok(of(50, 200)));
+    for wrong in ["-1", "1.5", "many", "1000001"] {
+        let Faults(faults) = quota(&[("SIGNET_API_RATE_LIMIT", wrong)]).unwrap_err();
+        assert!(faults[0].starts_with("SIGNET_API_RATE_LIMIT: ") && faults.len() == 1, "{faults:?}");
+    }
+}

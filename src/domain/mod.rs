@@ -11,6 +11,7 @@ pub mod event;
 pub mod event_type;
 pub mod id;
 pub mod key_ring;
+pub mod quota;
 pub mod retry;
 pub mod secret;
 pub mod tenant;

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod activation;
 mod addressees;
+mod allowances;
 mod announce;
 pub mod audit;
 mod bodies;
@@ -51,6 +52,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::domain::id::NodeId;
 use crate::domain::key_ring::KeyPolicy;
+use crate::domain::quota::Quota;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
 use crate::egress::Egress;
@@ -60,6 +62,7 @@ use crate::store::{Store, StoreError};
 
 use access::KnownCallers;
 use addressees::Addressees;
+use allowances::Allowances;
 use bodies::Bodies;
 use clock::Clock;
 use ingest::Intake;
@@ -81,6 +84,8 @@ pub struct Terms {
     pub retention: Duration,
     /// SHA-256 of the operator's own key, if there is one.
     pub admin_key_digest: Option<[u8; 32]>,
+    /// How often each API key may ask; as often as it likes, if there is none.
+    pub quota: Option<Quota>,
 }
 
 /// Everything that use cases and jobs work with.
@@ -104,6 +109,7 @@ pub struct Engine {
     /// What no backup of the database forgets.
     revocations: Revocations,
     callers: KnownCallers,
+    allowances: Allowances,
     addressees: Addressees,
     bodies: Bodies,
     intake: Intake,
@@ -163,6 +169,7 @@ impl Engine {
             measured: Measured::default(),
             revocations: parts.revocations,
             callers: KnownCallers::default(),
+            allowances: Allowances::default(),
             addressees: Addressees::default(),
             bodies: Bodies::default(),
             intake,

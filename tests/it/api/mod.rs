@@ -9,6 +9,7 @@ mod events;
 mod handling;
 mod idempotency;
 mod life;
+mod limits;
 mod matching;
 mod once;
 mod pages;
