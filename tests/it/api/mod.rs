@@ -8,6 +8,7 @@ mod delivered;
 mod events;
 mod handling;
 mod idempotency;
+mod isolation;
 mod life;
 mod limits;
 mod matching;

@@ -6,7 +6,7 @@
 //! was revoked, it had to sign early because another one was, nobody answers the receiver, or it renews its set only behind
 //! the back of a token and had none for half a day.
 
-mod chance;
+pub mod chance;
 mod count;
 mod database;
 mod judge;
