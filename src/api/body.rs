@@ -10,6 +10,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::Api;
 use super::problem::{Fault, Problem};
+use super::v1::BATCH_BYTES_MAX;
 use crate::engine::ingest::Reservation;
 
 /// The bytes of a JSON body with events in it, and the memory that was set aside for them before they were read.
@@ -18,8 +19,6 @@ pub(super) struct EventJson {
     pub(super) reservation: Reservation,
 }
 
-/// No route takes a body with more.
-pub(super) const EVENTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What is set aside for a body that does not say how long it is.
 const UNKNOWN_BYTES: u64 = 1024 * 1024;
 
@@ -29,7 +28,7 @@ impl FromRequest<Api> for EventJson {
     async fn from_request(request: Request, engine: &Api) -> Result<Self, Problem> {
         let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         // Before memory is set aside for what would be refused.
-        if length.is_some_and(|length| length > EVENTS_BYTES_MAX) {
+        if length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > BATCH_BYTES_MAX)) {
             return Err(too_large());
         }
         let reservation = engine.reserve(length.unwrap_or(UNKNOWN_BYTES))?;

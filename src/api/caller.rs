@@ -42,8 +42,8 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Whoever asks, if they may do this. What was found out about a request is kept with it.
-    pub(super) async fn of(parts: &mut Parts, engine: &Api, scope: Scope) -> Result<Self, Problem> {
+    /// Whoever asks, if they may do this. What was [kept](Self::keep) with a request is not found out again.
+    pub(super) async fn of(parts: &Parts, engine: &Api, scope: Scope) -> Result<Self, Problem> {
         if let Some(known) = parts.extensions.get::<Self>().filter(|known| known.caller.may(scope)) {
             return Ok(known.clone());
         }
@@ -56,9 +56,12 @@ impl Asker {
         let tenant_id = tenant(parts, engine, &caller)?;
         let is_named = parts.headers.contains_key(TENANT_ID);
         let only_tenant = caller.tenant_id.or(is_named.then_some(tenant_id));
-        let asker = Self { caller, tenant_id, only_tenant };
-        parts.extensions.insert(asker.clone());
-        Ok(asker)
+        Ok(Self { caller, tenant_id, only_tenant })
+    }
+
+    /// Keeps it with the request, for whoever asks the same about it.
+    pub(super) fn keep(&self, parts: &mut Parts) {
+        parts.extensions.insert(self.clone());
     }
 }
 

@@ -18,6 +18,7 @@ use crate::domain::access::Scope;
 use crate::engine::idempotency::{Admission, Answer, Asked};
 use crate::store::answers::Claim;
 
+const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY_CHARS_MAX: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -26,7 +27,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The caller's name for a request, bare or as a structured-field string.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Problem::invalid_one("Idempotency-Key", "stands there more than once"));
@@ -50,12 +51,14 @@ pub(super) fn marked(replayed: bool, mut response: Response) -> Response {
 
 /// Carries a request out, or answers what the same was answered before.
 pub(super) async fn once(engine: Api, scope: Scope, request: Request, next: Next) -> Result<Response, Problem> {
+    if !request.headers().contains_key(NAME) {
+        return Ok(next.run(request).await);
+    }
     let (mut parts, body) = request.into_parts();
     // Whoever may not ask learns nothing of names.
-    let asker = Asker::of(&mut parts, &engine, scope).await?;
-    let Some(key) = key(&parts.headers)?.map(str::to_owned) else {
-        return Ok(next.run(Request::from_parts(parts, body)).await);
-    };
+    let asker = Asker::of(&parts, &engine, scope).await?;
+    asker.keep(&mut parts);
+    let key = key(&parts.headers)?.unwrap_or_default().to_owned();
     let route = format!("{} {}", parts.method, parts.uri.path());
     let asked = Asked { tenant_id: asker.tenant_id, route, key };
     let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &engine).await.map_err(unread)?;

@@ -29,7 +29,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// An event's data, and room for the rest of its body.
 const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 8 * 1024;
 /// A batch: less than a thousand of the largest events, so that one request cannot take all the memory there is.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// One thing that can be asked.
 pub struct Route {
