@@ -1,5 +1,7 @@
 //! Who may ask for what.
 
+use std::path::{Path, PathBuf};
+
 use reqwest::Method;
 use serde_json::json;
 use signet::api::ROUTES;
@@ -22,6 +24,32 @@ const SCOPES: [&str; 8] = [
     "keys:rotate",
     "admin",
 ];
+
+/// Every Rust file below a folder.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false => vec![(path.clone(), std::fs::read_to_string(&path).unwrap())],
+    };
+    entries.flat_map(read).collect()
+}
+
+#[test]
+fn what_wants_a_key_is_served_from_the_table_and_from_nowhere_else() {
+    let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api"));
+    let lines = files.iter().flat_map(|(path, text)| text.lines().map(move |line| (path, line.trim())));
+    let routed: Vec<_> =
+        lines.filter(|(_, line)| line.starts_with(".route(") || line.contains("router.route(")).collect();
+
+    let open = |line: &str| line.starts_with(".route(\"/") && !line.starts_with(".route(\"/v1");
+    let others: Vec<_> = routed.iter().filter(|(_, line)| !open(line)).map(|(_, line)| *line).collect();
+
+    assert!(routed.len() > 6, "{routed:?}");
+    assert_eq!(others.len(), 1, "only the table's own loop: {others:?}");
+    assert!(others[0].starts_with("router.route(route.path"), "{others:?}");
+    assert!(ROUTES.iter().all(|route| route.path.starts_with("/v1/")));
+}
 
 #[tokio::test]
 async fn nobody_gets_anywhere_without_a_key() {
