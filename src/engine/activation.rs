@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
 use super::addressees::Addressee;
 use super::job::{self, Woken};
 use super::webhooks::WebhookError;
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::delivery::{FailureKind, Outcome};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
@@ -77,13 +78,18 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
 impl Engine {
     /// Asks a webhook's receiver whether it wants deliveries, and switches the webhook on if so. `None` when the tenant has no
     /// such webhook.
-    pub async fn activate_webhook(&self, tenant_id: TenantId, id: WebhookId) -> Result<Option<Shown>, WebhookError> {
+    pub async fn activate_webhook(
+        &self,
+        actor: Actor,
+        tenant_id: TenantId,
+        id: WebhookId,
+    ) -> Result<Option<Shown>, WebhookError> {
         self.take_leave_to_sign().await?;
         let mut reader = self.store.read().await?;
         let found = super::sound(webhooks::addressees(reader.conn(), &[id]).await?).next();
         drop(reader);
         match found.filter(|found| found.webhook.tenant_id == tenant_id && !found.is_deleted) {
-            Some(found) => self.challenge(found, None).await.map(Some),
+            Some(found) => self.challenge(actor, found, None).await.map(Some),
             None => Ok(None),
         }
     }
@@ -106,7 +112,8 @@ impl Engine {
             for found in super::sound(found).filter(|found| !found.is_deleted) {
                 let webhook_id = found.webhook.id;
                 // Who fails challenges fails like who fails deliveries.
-                if let Err(error) = self.challenge(found, Some(Occurrence::Failed { since: now })).await {
+                if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::Failed { since: now })).await
+                {
                     tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
                 }
             }
@@ -115,6 +122,7 @@ impl Engine {
 
     async fn challenge(
         &self,
+        actor: Actor,
         found: webhooks::Addressee,
         otherwise: Option<Occurrence>,
     ) -> Result<Shown, WebhookError> {
@@ -126,13 +134,14 @@ impl Engine {
             ActivationMethod::Options => self.ask_for_leave(&addressee).await,
         };
         let occurrence = if refusal.is_none() { Some(Occurrence::Activated) } else { otherwise };
-        let state = self.conclude(webhook, occurrence).await?;
+        let state = self.conclude(actor, webhook, occurrence).await?;
         Ok(Shown { method, refusal, state })
     }
 
     /// Writes down what a receiver has shown, if the webhook is as it was when it was asked.
     async fn conclude(
         &self,
+        actor: Actor,
         mut webhook: Webhook,
         occurrence: Option<Occurrence>,
     ) -> Result<WebhookState, WebhookError> {
@@ -147,6 +156,10 @@ impl Engine {
                 webhook.activation.map(|wish| Activation { due_at: Some(now.plus(AGAIN_AFTER)), ..wish });
         }
         let mut tx = self.store.write().await?;
+        if news.is_some() {
+            let action = Action::WebhookChanged { id: webhook.id.to_string(), members: vec!["status"] };
+            audit::record(tx.conn(), webhook.tenant_id, (actor, now), &[action]).await?;
+        }
         if !webhooks::update_state(tx.conn(), &webhook).await? {
             return Err(WebhookError::Contended);
         }

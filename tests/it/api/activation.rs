@@ -98,6 +98,8 @@ async fn a_webhook_hears_of_nothing_until_its_receiver_has_echoed_a_challenge() 
     assert!(refused["reason"].as_str().unwrap().contains("challenge"), "{refused}");
     assert_eq!((&activated["activated"], &activated["status"]), (&json!(true), &json!("active")));
     assert_eq!(activated.get("reason"), None);
+    let log = service.get("/v1/admin/audit-log?limit=1").await.json();
+    assert_eq!(log["data"][0]["detail"], json!({"members": ["status"]}), "{log}");
     assert_eq!(listeners(&service).await, 1);
 }
 

@@ -7,8 +7,14 @@ use signet::api::{ROUTES, Route};
 use super::{Ids, body};
 use crate::support::{Receiver, Service, send, with_json};
 
-/// What changes nothing that anybody would ask about later: it makes deliveries, and those have a log of their own.
-const NOT_WRITTEN_DOWN: [&str; 2] = ["/v1/webhooks/{id}/test", "/v1/webhooks/{id}/deliveries/{event_id}/retry"];
+/// What changes nothing that anybody would ask about later: it makes deliveries, and those have a log of their own. A webhook
+/// that is activated is written down, but not one whose receiver did not want to be.
+const NOT_WRITTEN_DOWN: [&str; 4] = [
+    "/v1/webhooks/{id}/test",
+    "/v1/webhooks/{id}/activate",
+    "/v1/webhooks/{id}/replay",
+    "/v1/webhooks/{id}/deliveries/{event_id}/retry",
+];
 
 async fn entries(service: &Service, log: &str) -> Vec<Value> {
     let answer = service.get(&format!("/v1/admin/audit-log?limit=100&log={log}")).await;

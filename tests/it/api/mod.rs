@@ -72,6 +72,7 @@ fn body(route: &Route, receiver_url: &str) -> String {
         ("POST", "/v1/events/batch") => json!({"events": [{"type": "user.created", "data": 1}]}),
         ("POST", "/v1/webhooks") => json!({"url": receiver_url, "events": ["user"]}),
         ("PATCH", "/v1/webhooks/{id}") => json!({"description": "changed"}),
+        ("POST", "/v1/webhooks/{id}/replay") => json!({"from": "2026-03-01T00:00:00Z"}),
         ("POST", "/v1/webhooks/{id}/test") => json!({"event": "user.created"}),
         ("POST", "/v1/admin/keys/rotate") => json!({"force": true}),
         ("POST", "/v1/admin/tenants") => json!({"name": "acme"}),

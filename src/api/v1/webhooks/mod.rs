@@ -280,7 +280,7 @@ pub(super) async fn activate(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = webhook_id(&id)?;
-    let shown = engine.activate_webhook(access.tenant_id, id).await?.ok_or_else(missing)?;
+    let shown = engine.activate_webhook(Actor::of(&access.caller), access.tenant_id, id).await?.ok_or_else(missing)?;
     let view = ActivatedView {
         webhook_id: id.to_string(),
         activated: shown.refusal.is_none(),
