@@ -42,6 +42,8 @@ pub(super) struct Addressee {
     pub(super) health: Arc<Health>,
     /// As it was in this version.
     pub(super) state: WebhookState,
+    /// When its owner last changed it, or it was disabled.
+    changed_at: Timestamp,
     pub(super) version: i64,
     /// Taken while it is spoken to. A lane may hold more than there are; they wait, and need not be claimed one by one.
     pub(super) turns: Semaphore,
@@ -95,7 +97,9 @@ impl Engine {
             let mut kept = self.addressees.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(before) = kept.peek(&addressee.webhook_id) {
                 addressee.pace = before.pace.clone();
-                addressee.health = before.health.clone();
+                if before.health.goes_on(before.state, addressee.state, addressee.changed_at) {
+                    addressee.health = before.health.clone();
+                }
             }
             let addressee = Arc::new(addressee);
             // What could not be opened now may be opened by a master key that is brought later.
@@ -131,6 +135,7 @@ impl Engine {
             pace: Arc::default(),
             health: Arc::default(),
             state: webhook.state,
+            changed_at: webhook.updated_at,
             version: webhook.version,
             turns: Semaphore::new(TURNS),
         }

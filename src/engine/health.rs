@@ -21,6 +21,14 @@ const NOTED_AFTER: Duration = Duration::from_mins(1);
 pub(super) struct Health(Mutex<Option<Timestamp>>);
 
 impl Health {
+    /// Whether what is known counts for another version of the webhook, which was changed at an instant: not when somebody
+    /// has acted since, nor when another node has heard its receiver acknowledge something.
+    pub(super) fn goes_on(&self, before: WebhookState, after: WebhookState, changed_at: Timestamp) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_heard = matches!(before, WebhookState::Failing { .. }) && after == WebhookState::Enabled;
+        !was_heard && since.is_none_or(|since| since >= changed_at)
+    }
+
     /// Takes note of an attempt at a receiver that was in this state; answers what is to be written down, which is seldom
     /// anything.
     pub(super) fn note(&self, state: WebhookState, attempt: &Attempt, now: Timestamp) -> Option<Occurrence> {
@@ -139,6 +147,19 @@ mod tests {
         assert_eq!(health.note(failing, &last, now), None, "nothing new");
         let (acknowledged, now) = attempt(answered(204), 80);
         assert_eq!(health.note(failing, &acknowledged, now), Some(Occurrence::Acknowledged));
+    }
+
+    #[test]
+    fn who_is_switched_on_again_or_was_heard_elsewhere_begins_anew() {
+        let health = Health::default();
+        let (failed, now) = attempt(answered(500), 10);
+        health.note(WebhookState::Enabled, &failed, now);
+        let failing = WebhookState::Failing { since: now, warned_at: None };
+
+        assert!(health.goes_on(WebhookState::Enabled, failing, START));
+        assert!(health.goes_on(WebhookState::Enabled, WebhookState::Enabled, START));
+        assert!(!health.goes_on(failing, WebhookState::Enabled, START));
+        assert!(!health.goes_on(WebhookState::Enabled, WebhookState::Enabled, now.plus(Duration::from_secs(1))));
     }
 
     #[test]

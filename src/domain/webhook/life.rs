@@ -187,23 +187,25 @@ mod tests {
             course in prop::collection::vec((occurrence(), 0_u32..60), 1..80),
         ) {
             let (mut state, mut now) = (WebhookState::Enabled, START);
-            let (mut failing_since, mut warned_at) = (None, None);
+            // As the one that sends knows it: since the receiver last acknowledged anything.
+            let (mut failing_since, mut heard_at) = (None, START);
             for (occurrence, hours) in course {
                 now = now.plus(HOUR * hours);
                 let occurrence = match occurrence {
                     Occurrence::Failed { .. } => Occurrence::Failed { since: *failing_since.get_or_insert(now) },
                     other => other,
                 };
-                let (after, news) = state.after(occurrence, now);
-                if !matches!(occurrence, Occurrence::Failed { .. }) || !after.is_enabled() {
-                    if matches!(after, WebhookState::Disabled { reason: DisabledReason::Failing, .. }) && state.is_enabled() {
-                        prop_assert!(now.since(failing_since.unwrap()) >= GIVEN_UP_AFTER);
-                        prop_assert!(now.since(warned_at.unwrap()) >= REST);
-                    }
-                    (failing_since, warned_at) = (None, None);
+                if matches!(occurrence, Occurrence::Acknowledged | Occurrence::Activated | Occurrence::Moved) {
+                    (failing_since, heard_at) = (None, now);
                 }
-                if news == Some(News::Failing) {
-                    warned_at = Some(now);
+                let (after, _) = state.after(occurrence, now);
+                let is_given_up = matches!(after, WebhookState::Disabled { reason: DisabledReason::Failing, .. });
+                if is_given_up && state.is_enabled() {
+                    let WebhookState::Failing { since, warned_at: Some(warned_at) } = state else {
+                        return Err(TestCaseError::fail("nobody was warned"));
+                    };
+                    prop_assert!(now.since(since) >= GIVEN_UP_AFTER && now.since(warned_at) >= REST);
+                    prop_assert!(heard_at <= since);
                 }
                 state = after;
             }

@@ -96,21 +96,42 @@ async fn a_receiver_that_fails_for_five_days_is_warned_of_given_up_and_caught_up
     assert_eq!(caught_up(), events, "each event that it subscribed to, and no other");
 }
 
+/// An event whose first two attempts fail, and the third comes due.
+async fn fail_for_an_hour(service: &Service, id: &str) {
+    let event = service.event("user.created").await;
+    let path = format!("/v1/webhooks/{id}/deliveries/{event}");
+    for (attempts, wait) in [(1, Duration::from_secs(10)), (2, HOUR)] {
+        until(async || (service.get(&path).await.json()["attempts"] == attempts).then_some(())).await;
+        service.after(wait);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_switched_on_again_has_its_five_days_anew() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let id = service.webhook(&receiver, &["user"]).await;
+    let webhook = webhook_of(&service, &id);
+    receiver.answering(500);
+    fail_for_an_hour(&service, &id).await;
+    until(async || (webhook().await["status"] == "failing").then_some(())).await;
+
+    service.patch(&format!("/v1/webhooks/{id}"), &json!({"enabled": false})).await;
+    service.after(DAY * 4);
+    service.patch(&format!("/v1/webhooks/{id}"), &json!({"enabled": true})).await;
+    let switched_on_at = service.now().to_string();
+    fail_for_an_hour(&service, &id).await;
+
+    until(async || (webhook().await["status"] == "failing").then_some(())).await;
+    assert!(webhook().await["failing_since"].as_str().unwrap() >= switched_on_at.as_str());
+}
+
 #[tokio::test]
 async fn a_receiver_that_acknowledges_one_delivery_is_not_failing_any_more() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let id = service.webhook(&receiver, &["user"]).await;
     let webhook = webhook_of(&service, &id);
     receiver.answering(500);
-    let event = service.event("user.created").await;
-    let tried = async |attempts: u64| {
-        let path = format!("/v1/webhooks/{id}/deliveries/{event}");
-        until(async || (service.get(&path).await.json()["attempts"] == attempts).then_some(())).await;
-    };
-    tried(1).await;
-    service.after(Duration::from_secs(10));
-    tried(2).await;
-    service.after(HOUR);
+    fail_for_an_hour(&service, &id).await;
     until(async || (webhook().await["status"] == "failing").then_some(())).await;
 
     receiver.answering(204);
