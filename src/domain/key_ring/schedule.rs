@@ -37,7 +37,7 @@ impl Due {
     /// When it will have come if nothing stands still. Nodes load keys within seconds, which no date shows.
     fn expected_at(&self, situation: &Situation) -> Timestamp {
         let wait = whole_seconds(self.service_time.since(situation.service_time));
-        let or_at = self.or_at.map(|at| situation.now.plus(at.since(situation.service_time)));
+        let or_at = self.or_at.map(|at| situation.now.plus(whole_seconds(at.since(situation.service_time))));
         let at = or_at.map_or(self.at, |or_at| self.at.min(or_at));
         if wait.is_zero() { at } else { at.max(situation.now.plus(wait)) }
     }
