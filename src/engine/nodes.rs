@@ -93,8 +93,8 @@ impl Engine {
 
     /// Enters this node, so that others notice when it dies. Before it claims anything.
     pub async fn join(&self) -> Result<(), StoreError> {
-        let beat = self.beat(self.node_id(), self.clock.now());
         let mut tx = self.store.write().await?;
+        let beat = self.beat(self.node_id(), self.clock.now());
         nodes::beat(tx.conn(), &beat).await?;
         let counts_anew = self.count_anew(tx.conn(), beat.jwks_version).await?;
         tx.commit().await?;
@@ -147,8 +147,8 @@ impl Engine {
 
     async fn watch_once(&self, watch: &mut Watch, started_at: Timestamp) -> Result<(), StoreError> {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let beat = self.beat(self.node_id(), started_at);
         let mut tx = self.store.write().await?;
+        let beat = self.beat(self.node_id(), started_at);
         nodes::beat(tx.conn(), &beat).await?;
         // Whether or not it was ever entered, its count stands still from here on.
         for name in &given_up {

@@ -83,7 +83,7 @@ async fn every_change_of_a_keys_life_is_in_the_log_with_whoever_made_it() {
     let (id, secret) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
 
     send(with_json(service.request_with(secret, "POST /v1/admin/keys/rotate"), "{}")).await;
-    service.after(7 * DAY);
+    service.pass(7 * DAY).await;
     let archived_at = service.now();
     until(async || log(&service).await.last().is_some_and(|last| last.action == "key.archived").then_some(())).await;
     let standby = log(&service).await[4].subject.clone();

@@ -81,7 +81,7 @@ async fn a_second_rotation_waits_until_every_cache_has_the_standby() {
     rotate(&service, json!({})).await;
 
     let early = rotate(&service, json!({})).await;
-    service.after(7 * DAY);
+    service.pass(7 * DAY).await;
     let late = rotate(&service, json!({})).await;
     let forced = rotate(&service, json!({"force": true})).await;
 
@@ -95,9 +95,9 @@ async fn a_key_is_replaced_after_its_period_and_leaves_after_its_grace() {
     let service = Service::start().await;
     let first = kids(&service).await;
 
-    service.after(90 * DAY);
+    service.pass(90 * DAY).await;
     let second = until(async || Some(kids(&service).await).filter(|kids| kids.len() == 3)).await;
-    service.after(7 * DAY);
+    service.pass(7 * DAY).await;
     let third = until(async || Some(kids(&service).await).filter(|kids| kids.len() == 2)).await;
 
     assert_eq!((&second[0], &second[2]), (&first[1], &first[0]), "the standby signs, the first key is retired");

@@ -34,12 +34,6 @@ async fn on_postgres() -> Service {
     Service::start_with(&[("SIGNET_DATABASE_URL", &database::fresh_postgres())]).await
 }
 
-/// Time passes that begins to be measured before it does.
-async fn pass(service: &Service, span: Duration) {
-    until(async || service.server().engine().step_all_rings().await.ok()).await;
-    service.after(span);
-}
-
 async fn two() -> (Service, Service) {
     let one = on_postgres().await;
     let other = one.beside().await;

@@ -82,7 +82,7 @@ async fn a_change_of_algorithm_is_announced_first_and_verified_by_whoever_cached
     let announced = algorithms(&service).await;
     let before = delivered(&service, &receiver).await;
     verified(&service, &before, service.url(), &cached);
-    service.after(7 * DAY);
+    service.pass(7 * DAY).await;
     until(async || (algorithms(&service).await == ["RS256", "RS256", "ES256"]).then_some(())).await;
     let after = delivered(&service, &receiver).await;
 
@@ -91,7 +91,7 @@ async fn a_change_of_algorithm_is_announced_first_and_verified_by_whoever_cached
     assert_eq!((&steps[0]["action"], &steps[0]["at"]), (&json!("promote"), &json!("2026-03-08T12:00:00Z")));
     assert!(warnings[0].as_str().unwrap().contains("several algorithms"), "{warnings}");
     assert_eq!(verified(&service, &after, service.url(), &cached).algorithm.as_str(), "RS256");
-    service.after(7 * DAY);
+    service.pass(7 * DAY).await;
     let left = until(async || {
         let kinds: BTreeSet<String> = algorithms(&service).await.into_iter().collect();
         (kinds.len() == 1).then_some(kinds)

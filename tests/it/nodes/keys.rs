@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{DAY, jwks, on_postgres, pass, states, two};
+use super::{DAY, jwks, on_postgres, states, two};
 use crate::support::installation::Installation;
 use crate::support::road::Road;
 use crate::support::{Answer, Receiver, Service, database, send, until, with_json, within};
@@ -53,9 +53,9 @@ async fn a_key_that_a_lost_node_did_not_know_waits_until_that_one_serves_nothing
 
     service.tamper(STRANGER).await;
     let after = until(async || Some(waits_until().await).filter(|detail| *detail != before)).await;
-    pass(&service, 7 * DAY).await;
+    service.pass(7 * DAY).await;
     let in_a_week = until(async || Some(rotate(&service, json!({})).await).filter(|answer| answer.status != 503)).await;
-    pass(&service, 2 * DAY).await;
+    service.pass(2 * DAY).await;
     let later = until(async || Some(rotate(&service, json!({})).await).filter(|answer| answer.status == 200)).await;
 
     assert!(before.contains("2026-03-08T12:00:00Z"), "a week from now: {before}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DAY, pass};
+use super::DAY;
 use crate::support::road::Road;
 use crate::support::{Answer, Service, database, until};
 
@@ -29,7 +29,7 @@ async fn a_key_counts_as_published_when_the_last_node_serves_it() {
     assert_eq!(rotate(&one).await.status, 200);
 
     // By its own clock, the other one has not looked for keys since; it still shows that it lives.
-    pass(&one, 20 * HOUR).await;
+    one.pass(20 * HOUR).await;
     let before = rotate_now(&one).await;
     other.after(Duration::from_secs(2));
     let waits_for_all = async || {
@@ -37,9 +37,9 @@ async fn a_key_counts_as_published_when_the_last_node_serves_it() {
         (answer != before).then_some(answer)
     };
     let known_to_all = until(waits_for_all).await;
-    pass(&one, 10 * HOUR).await;
+    one.pass(10 * HOUR).await;
     let half_a_day_later = rotate_now(&one).await;
-    pass(&one, 16 * HOUR).await;
+    one.pass(16 * HOUR).await;
     let at_last = rotate_now(&one).await;
 
     assert!(before["detail"].as_str().unwrap().contains("2026-03-02T13:10:00Z"), "{before}");
@@ -74,7 +74,7 @@ async fn what_is_noted_of_a_key_reaches_nodes_that_would_promote_it() {
     let other = one.beside().await;
     assert_eq!(rotate(&one).await.status, 200);
 
-    pass(&one, 6 * DAY).await;
+    one.pass(6 * DAY).await;
     until(async || one.server().engine().step_all_rings().await.ok()).await;
     other.after(Duration::from_secs(2));
     for node in [&other, &one] {

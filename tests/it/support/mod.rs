@@ -134,6 +134,19 @@ impl Service {
         self.server.engine().clock.advance(span);
     }
 
+    /// Moves the clock on once the span that passes is measured from before it does: what nodes count together, they count
+    /// from the moment at which they saw the count stand.
+    pub async fn pass(&self, span: Duration) {
+        let (engine, mut last) = (self.server.engine(), None);
+        until(async || {
+            engine.step_all_rings().await.ok()?;
+            let count = engine.situation().await.ok()?.service_time;
+            (last.replace(count) == Some(count)).then_some(())
+        })
+        .await;
+        self.after(span);
+    }
+
     /// A request as the operator.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url())).bearer_auth(ADMIN_KEY)
