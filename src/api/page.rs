@@ -56,6 +56,7 @@ pub(super) struct PageParams {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum List {
     Events(TenantId),
+    EventTypes(TenantId),
     Webhooks(TenantId),
     Deliveries(TenantId, WebhookId),
     Rehearsals(TenantId),
@@ -69,6 +70,7 @@ impl List {
     fn parts(&self) -> [&[u8]; 3] {
         match self {
             Self::Events(tenant_id) => [b"events", tenant_id.as_bytes(), b""],
+            Self::EventTypes(tenant_id) => [b"event-types", tenant_id.as_bytes(), b""],
             Self::Webhooks(tenant_id) => [b"webhooks", tenant_id.as_bytes(), b""],
             Self::Deliveries(tenant_id, webhook_id) => [b"deliveries", tenant_id.as_bytes(), webhook_id.as_bytes()],
             Self::Rehearsals(tenant_id) => [b"rehearsals", tenant_id.as_bytes(), b""],

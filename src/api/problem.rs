@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::domain::access::Scope;
 use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
+use crate::engine::catalogue::known::JudgeError;
+use crate::engine::catalogue::{CatalogueError, Fault as SchemaFault};
 use crate::engine::deliveries::RetryError;
 use crate::engine::idempotency::IdempotencyError;
 use crate::engine::ingest::IngestError;
@@ -342,6 +344,35 @@ impl From<ProbeError> for Problem {
 impl From<MayNotSign> for Problem {
     fn from(error: MayNotSign) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "may_not_sign", "Not available", error.to_string())
+    }
+}
+
+impl From<SchemaFault> for Fault {
+    fn from(fault: SchemaFault) -> Self {
+        Self { pointer: fault.pointer, detail: fault.detail }
+    }
+}
+
+impl From<CatalogueError> for Problem {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Faulty(faults) => Self::invalid(faults.into_iter().map(Fault::from).collect()),
+            CatalogueError::TooMany | CatalogueError::TooLarge => {
+                Self::conflict("catalogue_full", format!("{error}; delete event types that nobody publishes any more"))
+            }
+            CatalogueError::NoTenant => Self::unknown_tenant(),
+            CatalogueError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<JudgeError> for Problem {
+    fn from(error: JudgeError) -> Self {
+        match error {
+            JudgeError::Store(error) => error.into(),
+            JudgeError::Unusable(_) => Self::internal().because(&error),
+            JudgeError::Overloaded => IngestError::Overloaded.into(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod catalogue;
 pub mod delivery;
 pub mod event;
 pub mod event_type;

@@ -1,5 +1,6 @@
 //! A tenant: an issuer of its own, with its own keys, webhooks and events.
 
+use super::catalogue::Rules;
 use super::id::TenantId;
 use super::key_ring::{CutOver, KeyPolicy};
 use super::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Tenant {
     pub key_policy: Option<KeyPolicy>,
     pub token_subject: String,
     pub token_ttl: TokenTtl,
+    /// How strictly its catalogue of event types is kept.
+    pub catalogue: Rules,
     pub created_at: Timestamp,
 }
 

@@ -17,6 +17,7 @@ mod allowances;
 mod announce;
 pub mod audit;
 mod bodies;
+pub mod catalogue;
 pub mod clock;
 mod cursors;
 pub mod deliveries;
@@ -64,6 +65,7 @@ use access::KnownCallers;
 use addressees::Addressees;
 use allowances::Allowances;
 use bodies::Bodies;
+use catalogue::known::Catalogues;
 use clock::Clock;
 use ingest::Intake;
 use keys::KeyBook;
@@ -112,6 +114,7 @@ pub struct Engine {
     allowances: Allowances,
     addressees: Addressees,
     bodies: Bodies,
+    catalogues: Catalogues,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
     lanes: Mutex<Lanes>,
@@ -172,6 +175,7 @@ impl Engine {
             allowances: Allowances::default(),
             addressees: Addressees::default(),
             bodies: Bodies::default(),
+            catalogues: Catalogues::default(),
             intake,
             verdicts,
             lanes: Mutex::new(Lanes::default()),

@@ -4,6 +4,7 @@ use super::keys::KeysError;
 use super::rotate::{carry_out, held};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor, INSTALLATION};
+use crate::domain::catalogue::Rules;
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CannotCutOver, CutOver, KeyPolicy, KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
@@ -43,6 +44,8 @@ pub struct TenantChange {
     pub token_ttl: Option<TokenTtl>,
     pub key_policy: Option<PolicyChoice>,
     pub cut_over: Option<CutOverChoice>,
+    pub is_closed: Option<bool>,
+    pub enforces_schema: Option<bool>,
 }
 
 /// How a tenant's keys shall rotate.
@@ -92,7 +95,7 @@ impl Engine {
         let situation = self.situation_on(tx.conn()).await?;
         let (policy, planned) = (self.policy_of(&tenant), tenant.cut_over);
         let before = described(&tenant);
-        let TenantChange { name, token_subject, token_ttl, key_policy, cut_over } = change;
+        let TenantChange { name, token_subject, token_ttl, key_policy, cut_over, is_closed, enforces_schema } = change;
         let mut changed = Tenant {
             name: name.unwrap_or(tenant.name),
             token_subject: token_subject.unwrap_or(tenant.token_subject),
@@ -101,6 +104,10 @@ impl Engine {
                 None => tenant.key_policy,
                 Some(PolicyChoice::Installation) => None,
                 Some(PolicyChoice::Own(policy)) => Some(policy),
+            },
+            catalogue: Rules {
+                is_closed: is_closed.unwrap_or(tenant.catalogue.is_closed),
+                enforces_schema: enforces_schema.unwrap_or(tenant.catalogue.enforces_schema),
             },
             ..tenant
         };
@@ -151,6 +158,7 @@ impl Engine {
             key_policy: wish.key_policy,
             token_subject: wish.token_subject.unwrap_or_else(|| TOKEN_SUBJECT_STANDARD.to_owned()),
             token_ttl: wish.token_ttl,
+            catalogue: Rules::OPEN,
             created_at: self.clock.now(),
         };
         // Keys first, and all in one transaction: nobody ever sees a tenant without keys, or caches an empty set.

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "foundation",
     "nodes",
     "retention",
@@ -17,6 +17,7 @@ const NAMES: [&str; 8] = [
     "webhook_handling",
     "webhook_life",
     "idempotent_answers",
+    "catalogue",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -28,6 +29,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0006_webhook_handling.sql"),
     include_str!("../../migrations/sqlite/0007_webhook_life.sql"),
     include_str!("../../migrations/sqlite/0008_idempotent_answers.sql"),
+    include_str!("../../migrations/sqlite/0009_catalogue.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -39,6 +41,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0006_webhook_handling.sql"),
     include_str!("../../migrations/postgres/0007_webhook_life.sql"),
     include_str!("../../migrations/postgres/0008_idempotent_answers.sql"),
+    include_str!("../../migrations/postgres/0009_catalogue.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod batch;
 mod bulk;
+pub mod catalogue;
 pub mod deliveries;
 pub mod events;
 pub mod history;

@@ -61,6 +61,10 @@ impl<'r> Record<'r> {
         Ok(Bytes::copy_from_slice(self.get::<&[u8]>(column)?))
     }
 
+    pub(super) fn bytes_or_null(&self, column: &'static str) -> Result<Option<Bytes>> {
+        Ok(self.get::<Option<&[u8]>>(column)?.map(Bytes::copy_from_slice))
+    }
+
     /// The thirty-two bytes of a SHA-256.
     pub(super) fn digest(&self, column: &'static str) -> Result<[u8; 32]> {
         self.get::<&[u8]>(column)?.try_into().map_err(|_| self.corrupt(column, "not thirty-two bytes"))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::query::{FIRST, Query, query};
 use super::record::{Record, Row};
 use super::{Conn, Result, settings};
+use crate::domain::catalogue::Rules;
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CutOver, KeyPolicy, Margins, Profile, ServiceTime};
 use crate::domain::tenant::Tenant;
@@ -16,7 +17,7 @@ macro_rules! tenants {
         concat!(
             "select id, name, is_default, algorithm, token_subject, token_ttl_seconds, keys_version, created_at,
                     key_profile, key_period_seconds, key_publish_ahead_seconds, key_grace_seconds, next_algorithm,
-                    cut_over_at
+                    cut_over_at, catalogue_is_closed, catalogue_enforces_schema
              from tenants ",
             $rest
         )
@@ -28,8 +29,8 @@ pub async fn insert(conn: &mut Conn, tenant: &Tenant) -> Result<()> {
         "insert into tenants
              (id, keys_version, is_default, created_at, name, token_subject, token_ttl_seconds, algorithm,
               next_algorithm, cut_over_at, key_profile, key_period_seconds, key_publish_ahead_seconds,
-              key_grace_seconds)
-         values ($1, 0, $12, $13, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+              key_grace_seconds, catalogue_is_closed, catalogue_enforces_schema)
+         values ($1, 0, $14, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .of_tenant(tenant)
     .bind(i64::from(tenant.is_default))
@@ -45,7 +46,7 @@ pub async fn update(conn: &mut Conn, tenant: &Tenant) -> Result<()> {
         "update tenants
          set name = $2, token_subject = $3, token_ttl_seconds = $4, algorithm = $5, next_algorithm = $6,
              cut_over_at = $7, key_profile = $8, key_period_seconds = $9, key_publish_ahead_seconds = $10,
-             key_grace_seconds = $11
+             key_grace_seconds = $11, catalogue_is_closed = $12, catalogue_enforces_schema = $13
          where id = $1",
     )
     .of_tenant(tenant)
@@ -70,6 +71,8 @@ impl<'q> Query<'q> {
             .bind(margins.map(|margins| seconds(margins.period)))
             .bind(margins.map(|margins| seconds(margins.publish_ahead)))
             .bind(margins.map(|margins| seconds(margins.grace)))
+            .bind(i64::from(tenant.catalogue.is_closed))
+            .bind(i64::from(tenant.catalogue.enforces_schema))
     }
 }
 
@@ -187,6 +190,10 @@ fn tenant(row: &Row) -> Result<Tenant> {
         token_subject: record.text("token_subject")?,
         token_ttl: TokenTtl::from_seconds(record.int("token_ttl_seconds")?)
             .map_err(|_| record.corrupt("token_ttl_seconds", "out of range"))?,
+        catalogue: Rules {
+            is_closed: record.int("catalogue_is_closed")? == 1,
+            enforces_schema: record.int("catalogue_enforces_schema")? == 1,
+        },
         created_at: record.instant("created_at")?,
     })
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod catalogue;
 mod crash;
 mod delivery;
 mod keys;

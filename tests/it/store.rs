@@ -14,6 +14,7 @@ mod sealed;
 mod twins;
 mod webhooks;
 
+use signet::domain::catalogue::Rules;
 use signet::domain::event::Event;
 use signet::domain::event_type::EventType;
 use signet::domain::id::{EventId, NodeId, TenantId, WebhookId};
@@ -88,6 +89,7 @@ fn tenant(number: u8) -> Tenant {
         key_policy: None,
         token_subject: TOKEN_SUBJECT_STANDARD.to_owned(),
         token_ttl: TokenTtl::STANDARD,
+        catalogue: Rules::OPEN,
         created_at: second(0),
     }
 }

@@ -4,6 +4,7 @@
 mod api_keys;
 mod audit_log;
 mod deliveries;
+mod event_types;
 mod events;
 mod keys;
 mod patch;
@@ -16,12 +17,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware;
-use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::{Api, idempotency};
 use crate::domain::access::Scope::{
     self, Admin, DeliveriesReplay, EventsWrite, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
 };
+use crate::domain::catalogue::{SAMPLE_BYTES_MAX, SCHEMA_BYTES_MAX};
 use crate::domain::event::PAYLOAD_BYTES_MAX;
 
 /// What every request but those that carry events may weigh.
@@ -30,6 +32,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 8 * 1024;
 /// A batch: less than a thousand of the largest events, so that one request cannot take all the memory there is.
 pub(super) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The largest schema and the largest sample, and room for the rest.
+const EVENT_TYPE_BYTES_MAX: usize = SCHEMA_BYTES_MAX + SAMPLE_BYTES_MAX + 64 * 1024;
 
 /// One thing that can be asked.
 pub struct Route {
@@ -61,7 +66,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 29] = [
+pub static ROUTES: [Route; 33] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
     route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
         .taking(BATCH_BYTES_MAX)
@@ -80,6 +85,10 @@ pub static ROUTES: [Route; 29] = [
     route(Method::GET, "/v1/webhooks/{id}/deliveries", WebhooksRead, || get(deliveries::list)),
     route(Method::GET, "/v1/webhooks/{id}/deliveries/{event_id}", WebhooksRead, || get(deliveries::show)),
     route(Method::POST, "/v1/webhooks/{id}/deliveries/{event_id}/retry", DeliveriesReplay, || post(deliveries::retry)),
+    route(Method::GET, "/v1/event-types", WebhooksRead, || get(event_types::list)),
+    route(Method::GET, "/v1/event-types/{name}", WebhooksRead, || get(event_types::show)),
+    route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
+    route(Method::DELETE, "/v1/event-types/{name}", WebhooksWrite, || delete(event_types::remove)),
     route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
     route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),
     route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate)),

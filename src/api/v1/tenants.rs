@@ -224,7 +224,14 @@ impl ChangeTenant {
             Patched::Value(wish) => wish.choice(&mut faults),
         };
         faults.none()?;
-        Ok(TenantChange { name: self.name, token_subject: self.token_subject, token_ttl, key_policy, cut_over })
+        Ok(TenantChange {
+            name: self.name,
+            token_subject: self.token_subject,
+            token_ttl,
+            key_policy,
+            cut_over,
+            ..TenantChange::default()
+        })
     }
 }
 

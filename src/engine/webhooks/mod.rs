@@ -23,7 +23,7 @@ use crate::domain::webhook::{
 };
 use crate::signing::{Confidential, SigningError, TooManySecrets};
 use crate::store::deliveries::Ended;
-use crate::store::{StoreError, deliveries, events, webhooks};
+use crate::store::{StoreError, catalogue, deliveries, events, webhooks};
 
 pub use secrets::RotatedSecret;
 
@@ -315,12 +315,16 @@ impl Engine {
         self.take_leave_to_sign().await?;
         let mut reader = self.store.read().await?;
         let found: Result<Vec<_>, StoreError> = webhooks::addressees(reader.conn(), &[id]).await?.into_iter().collect();
+        let described = catalogue::get(reader.conn(), tenant_id, &event_type).await?;
         drop(reader);
         let ours = |found: &webhooks::Addressee| found.webhook.tenant_id == tenant_id && !found.is_deleted;
         let Some(addressee) = found?.into_iter().find(ours).map(|found| self.addressee(found)) else {
             return Ok(None);
         };
-        let event = self.sample_event(tenant_id, event_type);
+        let mut event = self.sample_event(tenant_id, event_type);
+        if let Some(sample) = described.and_then(|described| described.description.sample) {
+            Arc::make_mut(&mut event).payload = sample;
+        }
         let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
         let event_id = event.id;
         self.log_probe(&event, id, &attempt).await?;

@@ -1,0 +1,324 @@
+//! What a node knows of the catalogues that are closed or enforced, kept while it is current.
+//!
+//! A tenant's catalogue has a version in the database, which is asked for again after two seconds: what is changed on one
+//! node counts on the others within that time. Schemas are compiled when the first event of their type comes in, and stay
+//! compiled while the type does not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lru::LruCache;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::schema::{Fault, Schema};
+use crate::domain::catalogue::Rules;
+use crate::domain::event::NewEvent;
+use crate::domain::event_type::{EventType, Subscription};
+use crate::domain::id::TenantId;
+use crate::engine::Engine;
+use crate::engine::ingest::Idempotency;
+use crate::store::catalogue::{self, Outline};
+use crate::store::idempotency::Named;
+use crate::store::{StoreError, idempotency};
+
+/// How long a catalogue counts as current without asking.
+const CURRENT_FOR: Duration = Duration::from_secs(2);
+/// Names and schemas that are kept of all catalogues together, in bytes. Compiled, they take several times that.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How many catalogues are kept, however small.
+const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
+/// What a type takes besides its schema.
+const TYPE_BYTES: usize = 256;
+/// Work that takes long and is done at the same time, on threads of its own.
+const LONG_AT_ONCE: usize = 1;
+/// How many may wait for that; beyond them, events that take long are told to come back.
+const WAITING_MAX: usize = 64;
+/// Names that are suggested instead of an unknown one.
+const NEAREST_MAX: usize = 3;
+/// How alike they must be, of 1.
+const ALIKE_MIN: f64 = 0.75;
+/// Unknown names of one request for which others are looked for: each is compared with the whole catalogue.
+const SUGGESTED_FOR_MAX: usize = 10;
+
+/// The catalogues that were looked at lately.
+pub(in crate::engine) struct Catalogues {
+    kept: Mutex<LruCache<TenantId, Arc<Catalogue>>>,
+    /// Held by whoever asks the database, and by whoever knows that it has changed.
+    asking: tokio::sync::Mutex<()>,
+    long: Arc<Semaphore>,
+    /// How many wait for it.
+    waiting: AtomicUsize,
+}
+
+/// One that waits, for as long as it does.
+struct Waiting<'c>(&'c AtomicUsize);
+
+impl<'c> Waiting<'c> {
+    fn of(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Catalogue {
+    version: i64,
+    /// When it was last known to be current, in microseconds of this machine's own count.
+    current_at: AtomicU64,
+    /// Whether it was changed here since.
+    is_doubted: AtomicBool,
+    types: BTreeMap<EventType, Known>,
+    bytes: usize,
+}
+
+struct Known {
+    version: i64,
+    schema: Option<Arc<Lazy>>,
+}
+
+/// A schema that is compiled when it is needed.
+struct Lazy {
+    text: Bytes,
+    compiled: OnceCell<Option<Schema>>,
+}
+
+/// An event was not judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the schema of {0} is in the catalogue and cannot be compiled any more")]
+    Unusable(EventType),
+    /// Too many wait already for what takes long.
+    #[error("too much is waiting to be checked")]
+    Overloaded,
+}
+
+/// A subscription to nothing that the catalogue knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its place among those that were asked about.
+    pub at: usize,
+    pub detail: String,
+}
+
+impl Default for Catalogues {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::new(LruCache::new(KEPT_MAX)),
+            asking: tokio::sync::Mutex::default(),
+            long: Arc::new(Semaphore::new(LONG_AT_ONCE)),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Catalogues {
+    fn get(&self, tenant_id: TenantId) -> Option<Arc<Catalogue>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned()
+    }
+
+    fn put(&self, tenant_id: TenantId, catalogue: Arc<Catalogue>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.put(tenant_id, catalogue);
+        let mut bytes: usize = kept.iter().map(|(_, catalogue)| catalogue.bytes).sum();
+        while bytes > KEPT_BYTES_MAX
+            && kept.len() > 1
+            && let Some((_, forgotten)) = kept.pop_lru()
+        {
+            bytes -= forgotten.bytes;
+        }
+    }
+
+    /// Has a catalogue asked for anew that was changed here.
+    pub(super) async fn look_again(&self, tenant_id: TenantId) {
+        // Whoever asks at this moment may have seen what was before.
+        let _asking = self.asking.lock().await;
+        if let Some(kept) = self.get(tenant_id) {
+            kept.is_doubted.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether so much waits for what takes long that nothing more should.
+    fn is_crowded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= WAITING_MAX
+    }
+
+    /// Does what takes long where nobody else waits, one after the other.
+    pub(super) async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let _waiting = Waiting::of(&self.waiting);
+        let permit = self.long.clone().acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match done.await {
+            Ok(done) => done,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        }
+    }
+}
+
+impl Catalogue {
+    /// What was read, with what is compiled already of an earlier version.
+    fn of(version: i64, outlines: Vec<Outline>, before: Option<&Self>) -> Self {
+        let mut types = BTreeMap::new();
+        let mut bytes = 0;
+        for Outline { name, version, schema } in outlines {
+            bytes += TYPE_BYTES + schema.as_ref().map_or(0, Bytes::len);
+            let same = before.and_then(|before| before.types.get(&name)).filter(|known| known.version == version);
+            let fresh = || schema.map(|text| Arc::new(Lazy { text, compiled: OnceCell::new() }));
+            let schema = same.map_or_else(fresh, |known| known.schema.clone());
+            types.insert(name, Known { version, schema });
+        }
+        Self { version, current_at: AtomicU64::new(0), is_doubted: AtomicBool::new(false), types, bytes }
+    }
+
+    fn is_current(&self, now: Duration) -> bool {
+        let current_for = now.saturating_sub(Duration::from_micros(self.current_at.load(Ordering::Acquire)));
+        current_for < CURRENT_FOR && !self.is_doubted.load(Ordering::Acquire)
+    }
+
+    fn confirm(&self, now: Duration) {
+        self.current_at.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    /// Known names that are like this one, and names above known ones if those count too; the most alike first.
+    fn nearest(&self, name: &str, with_groups: bool) -> Vec<String> {
+        let names: BTreeSet<&str> = match with_groups {
+            true => self.types.keys().flat_map(EventType::lineage).collect(),
+            false => self.types.keys().map(EventType::as_str).collect(),
+        };
+        let mut alike: Vec<(f64, &str)> =
+            names.into_iter().map(|known| (strsim::jaro_winkler(name, known), known)).collect();
+        alike.retain(|(likeness, _)| *likeness >= ALIKE_MIN);
+        alike.sort_by(|one, other| other.0.total_cmp(&one.0));
+        alike.into_iter().take(NEAREST_MAX).map(|(_, known)| known.to_owned()).collect()
+    }
+
+    fn advice(&self, name: &str, with_groups: bool, suggested: &mut usize) -> String {
+        const UNKNOWN: &str = "is not in this tenant's catalogue, which is closed";
+        *suggested += 1;
+        let nearest = if *suggested > SUGGESTED_FOR_MAX { Vec::new() } else { self.nearest(name, with_groups) };
+        match nearest.as_slice() {
+            [] => format!("{UNKNOWN}; GET /v1/event-types lists what is"),
+            names => format!("{UNKNOWN}; did you mean {}?", names.join(" or ")),
+        }
+    }
+}
+
+impl Engine {
+    /// How strictly a tenant's catalogue is kept, from memory.
+    pub fn catalogue_rules(&self, tenant_id: TenantId) -> Rules {
+        self.keys_of(tenant_id).map_or(Rules::OPEN, |keys| keys.tenant.catalogue)
+    }
+
+    /// Which of these subscriptions concern nothing that the tenant's catalogue knows. None while it is open.
+    pub async fn unknown_subscriptions(
+        &self,
+        tenant_id: TenantId,
+        subscriptions: &[Subscription],
+    ) -> Result<Vec<Unknown>, StoreError> {
+        if !self.catalogue_rules(tenant_id).is_closed {
+            return Ok(Vec::new());
+        }
+        let catalogue = self.catalogue(tenant_id).await?;
+        let (mut unknown, mut suggested) = (Vec::new(), 0);
+        for (at, subscription) in subscriptions.iter().enumerate() {
+            if !subscription.is_known_among(catalogue.types.keys()) {
+                let detail = catalogue.advice(subscription.as_str(), true, &mut suggested);
+                unknown.push(Unknown { at, detail });
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// What the tenant's catalogue has against each of these events: for most of them, nothing. Pointers are into the
+    /// event, as it is published.
+    pub async fn judge(&self, tenant_id: TenantId, events: &[&NewEvent]) -> Result<Vec<Vec<Fault>>, JudgeError> {
+        let rules = self.catalogue_rules(tenant_id);
+        if rules == Rules::OPEN {
+            return Ok(vec![Vec::new(); events.len()]);
+        }
+        let catalogue = self.catalogue(tenant_id).await?;
+        let (mut judged, mut suggested) = (Vec::with_capacity(events.len()), 0);
+        for event in events {
+            let faults = match catalogue.types.get(&event.event_type) {
+                None if rules.is_closed => {
+                    let advice = catalogue.advice(event.event_type.as_str(), false, &mut suggested);
+                    vec![Fault::new("/type", advice)]
+                }
+                Some(Known { schema: Some(schema), .. }) if rules.enforces_schema => {
+                    self.violations(schema.clone(), event).await?
+                }
+                _ => Vec::new(),
+            };
+            judged.push(faults);
+        }
+        Ok(judged)
+    }
+
+    /// Whether something was published under this name that asked for the same.
+    pub async fn remembers(&self, tenant_id: TenantId, name: &Idempotency) -> Result<bool, StoreError> {
+        let named = Named { tenant_id, key: name.key.clone(), fingerprint: name.fingerprint };
+        let mut reader = self.store.read().await?;
+        let remembered = idempotency::find(reader.conn(), &[&named]).await?;
+        Ok(remembered.values().any(|before| before.fingerprint == named.fingerprint))
+    }
+
+    async fn violations(&self, lazy: Arc<Lazy>, event: &NewEvent) -> Result<Vec<Fault>, JudgeError> {
+        let text = lazy.text.clone();
+        let compile = || self.catalogues.apart(move || Schema::compile(&text).ok());
+        let schema = lazy.compiled.get_or_init(compile).await.as_ref();
+        let schema = schema.ok_or_else(|| JudgeError::Unusable(event.event_type.clone()))?;
+        // It was read before, so it is JSON.
+        let Ok(value) = serde_json::from_slice(&event.payload) else { return Ok(Vec::new()) };
+        let examination = schema.examine(value);
+        let faults = if examination.is_quick() {
+            schema.violations(&examination)
+        } else {
+            if self.catalogues.is_crowded() {
+                return Err(JudgeError::Overloaded);
+            }
+            let lazy = lazy.clone();
+            let work = move || lazy.compiled.get().and_then(Option::as_ref).map(|it| it.violations(&examination));
+            self.catalogues.apart(work).await.unwrap_or_default()
+        };
+        Ok(faults.into_iter().map(|fault| fault.beneath("/data")).collect())
+    }
+
+    /// A tenant's catalogue as it was within the last two seconds.
+    async fn catalogue(&self, tenant_id: TenantId) -> Result<Arc<Catalogue>, StoreError> {
+        let is_current = |kept: &Arc<Catalogue>| kept.is_current(self.clock.monotonic());
+        if let Some(kept) = self.catalogues.get(tenant_id).filter(is_current) {
+            return Ok(kept);
+        }
+        // One asks for all that wait.
+        let _asking = self.catalogues.asking.lock().await;
+        let kept = self.catalogues.get(tenant_id);
+        if let Some(kept) = kept.clone().filter(is_current) {
+            return Ok(kept);
+        }
+        let asked_at = self.clock.monotonic();
+        let mut reader = self.store.read().await?;
+        let version = catalogue::version(reader.conn(), tenant_id).await?;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.version == version) {
+            kept.confirm(asked_at);
+            return Ok(kept.clone());
+        }
+        let outlines = catalogue::outlines(reader.conn(), tenant_id).await?;
+        let loaded = Arc::new(Catalogue::of(version, outlines, kept.as_deref()));
+        loaded.confirm(asked_at);
+        self.catalogues.put(tenant_id, loaded.clone());
+        Ok(loaded)
+    }
+}
