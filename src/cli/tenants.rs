@@ -53,6 +53,12 @@ pub enum TenantAction {
         cancel_cut_over: bool,
         #[command(flatten)]
         policy: PolicyArgs,
+        /// Whether event types that its catalogue does not know are refused
+        #[arg(long, value_name = "BOOL")]
+        catalogue_closed: Option<bool>,
+        /// Whether events that do not satisfy the schema of their type are refused
+        #[arg(long, value_name = "BOOL")]
+        enforce_schema: Option<bool>,
         /// Rotate as the installation is configured
         #[arg(long, conflicts_with_all = ["own_profile", "own_period", "own_publish_ahead", "own_grace"])]
         inherit_policy: bool,
@@ -125,6 +131,8 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
             cut_over_at,
             cancel_cut_over,
             policy,
+            catalogue_closed,
+            enforce_schema,
             inherit_policy,
         } => {
             let keys = match tenant {
@@ -141,7 +149,14 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
                 None => inherit_policy.then_some(PolicyChoice::Installation),
             };
             let token_ttl = token_ttl.map(TokenTtl::from_seconds).transpose()?;
-            let change = TenantChange { token_ttl, key_policy, cut_over, ..TenantChange::default() };
+            let change = TenantChange {
+                token_ttl,
+                key_policy,
+                cut_over,
+                is_closed: catalogue_closed,
+                enforces_schema: enforce_schema,
+                ..TenantChange::default()
+            };
             let changed = engine.change_tenant(Actor::CommandLine, keys.tenant.id, change).await?;
             show(engine, &changed.context("there is no such tenant")?)
         }
@@ -159,6 +174,12 @@ fn show(engine: &Engine, tenant: &Tenant) -> Result<()> {
     say!("{}  {}", tenant.id, tenant.name);
     say!("  {policy}");
     say!("  tokens live {} s and are signed with {}", tenant.token_ttl.as_seconds(), tenant.algorithm.as_str());
+    match (tenant.catalogue.is_closed, tenant.catalogue.enforces_schema) {
+        (false, false) => {}
+        (true, false) => say!("  its catalogue is closed"),
+        (false, true) => say!("  the schemas of its catalogue are enforced"),
+        (true, true) => say!("  its catalogue is closed, and the schemas in it are enforced"),
+    }
     if let Some(next) = tenant.cut_over {
         say!("  from {} on with {}; `signet keys plan` tells the steps", next.at, next.algorithm.as_str());
     }

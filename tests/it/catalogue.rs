@@ -1,5 +1,7 @@
 //! The catalogue of event types: describing them, and what is refused because of it.
 
+mod rules;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 

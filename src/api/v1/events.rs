@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::judged::{as_told_before, judged, objections};
 use super::payload;
 use super::views::DeliveryView;
 use crate::api::Api;
@@ -65,6 +66,10 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let event = event(&bytes)?;
     let idempotency = named(&headers, "event", &bytes)?;
+    let objections = objections(&engine, access.tenant_id, &[&event], idempotency.as_ref()).await?;
+    if let Some(objection) = objections.into_iter().flatten().next() {
+        return Err(objection);
+    }
     let publication = Publication { tenant_id: access.tenant_id, events: vec![event], idempotency };
     let (mut receipts, replayed) = accept(&engine, publication, reservation).await?;
     let receipt = receipts.pop().map(ReceiptView::of).ok_or_else(Problem::internal)?;
@@ -92,29 +97,38 @@ pub(super) async fn publish_batch(
         return Err(Problem::invalid_one("/events", format!("has 1 to {BATCH_MAX} events")));
     }
     let idempotency = named(&headers, "batch", &bytes)?;
-    let judged: Vec<Result<NewEvent, Problem>> = batch.events.iter().map(|raw| event(raw.get().as_bytes())).collect();
-    let events: Vec<NewEvent> = judged.iter().filter_map(|judged| judged.as_ref().ok()).cloned().collect();
-    let status = if events.len() == judged.len() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+    let read: Vec<Result<NewEvent, Problem>> = batch.events.iter().map(|raw| event(raw.get().as_bytes())).collect();
+    let (events, refused) = judged(&engine, access.tenant_id, &read, idempotency.as_ref()).await?;
     let (receipts, replayed) = if events.is_empty() {
         (Vec::new(), false)
     } else {
         let publication = Publication { tenant_id: access.tenant_id, events, idempotency };
         accept(&engine, publication, reservation).await?
     };
-    let mut receipts = receipts.into_iter();
-    let mut entries = Vec::with_capacity(judged.len());
-    for judged in judged {
-        entries.push(match judged {
-            Ok(_) => BatchEntry::Accepted(receipts.next().map(ReceiptView::of).ok_or_else(Problem::internal)?),
-            Err(problem) => BatchEntry::Refused(problem.as_entry()),
-        });
-    }
+    let told = if replayed { as_told_before(&engine, read, receipts).await? } else { told(refused, receipts) };
+    let is_refused = told.iter().any(Result::is_err);
+    let status = if is_refused { StatusCode::MULTI_STATUS } else { StatusCode::ACCEPTED };
+    let entries = told.into_iter().map(|told| match told {
+        Ok(receipt) => BatchEntry::Accepted(ReceiptView::of(receipt)),
+        Err(problem) => BatchEntry::Refused(problem.as_entry()),
+    });
+    let entries = entries.collect();
     Ok(idempotency::marked(replayed, (status, axum::Json(BatchView { data: entries })).into_response()))
 }
 
 #[derive(Debug, Serialize)]
 struct BatchView {
     data: Vec<BatchEntry>,
+}
+
+/// What became of each event of a batch that is new.
+fn told(refused: Vec<Option<Problem>>, receipts: Vec<Receipt>) -> Vec<Result<Receipt, Problem>> {
+    let mut receipts = receipts.into_iter();
+    let told = refused.into_iter().map(|refused| match refused {
+        Some(problem) => Err(problem),
+        None => receipts.next().ok_or_else(Problem::internal),
+    });
+    told.collect()
 }
 
 async fn accept(

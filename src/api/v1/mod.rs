@@ -6,6 +6,7 @@ mod audit_log;
 mod deliveries;
 mod event_types;
 mod events;
+mod judged;
 mod keys;
 mod patch;
 mod payload;

@@ -35,8 +35,16 @@ struct TenantView {
     key_policy: PolicyView,
     token_subject: String,
     token_ttl: u16,
+    catalogue: CatalogueView,
     default: bool,
     created_at: String,
+}
+
+/// How strictly the catalogue of event types is kept.
+#[derive(Debug, Serialize)]
+struct CatalogueView {
+    closed: bool,
+    enforce_schema: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +85,10 @@ impl TenantView {
                 grace_seconds: margins.grace.as_secs(),
             },
             token_ttl: tenant.token_ttl.as_seconds(),
+            catalogue: CatalogueView {
+                closed: tenant.catalogue.is_closed,
+                enforce_schema: tenant.catalogue.enforces_schema,
+            },
             default: tenant.is_default,
             created_at: tenant.created_at.to_string(),
             name: tenant.name,
@@ -182,6 +194,18 @@ pub(super) struct ChangeTenant {
     /// Null calls a change of algorithm off.
     #[serde(default)]
     cut_over: Patched<CutOverWish>,
+    #[serde(default, deserialize_with = "not_null")]
+    catalogue: Option<CatalogueWish>,
+}
+
+/// How strictly the catalogue shall be kept; what is left out stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogueWish {
+    #[serde(default, deserialize_with = "not_null")]
+    closed: Option<bool>,
+    #[serde(default, deserialize_with = "not_null")]
+    enforce_schema: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -224,13 +248,15 @@ impl ChangeTenant {
             Patched::Value(wish) => wish.choice(&mut faults),
         };
         faults.none()?;
+        let catalogue = self.catalogue.unwrap_or_default();
         Ok(TenantChange {
             name: self.name,
             token_subject: self.token_subject,
             token_ttl,
             key_policy,
             cut_over,
-            ..TenantChange::default()
+            is_closed: catalogue.closed,
+            enforces_schema: catalogue.enforce_schema,
         })
     }
 }

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::judged::refuse_unknown;
 use super::patch::{Patched, not_null};
 use super::views::AttemptView;
 use crate::api::Api;
@@ -51,7 +52,9 @@ pub(super) async fn create(
     access: Access<WebhooksWrite>,
     Json(body): Json<CreateWebhook>,
 ) -> Result<Response, Problem> {
+    let names = body.events.clone();
     let wish = body.wish(access.tenant_id, engine.terms.plain_http)?;
+    refuse_unknown(&engine, access.tenant_id, &names).await?;
     let (webhook, secret) = engine.register_webhook(Actor::of(&access.caller), wish).await?;
     let view = WebhookView::of(webhook).with(&secret);
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
@@ -149,7 +152,9 @@ pub(super) async fn change(
     Json(body): Json<ChangeWebhook>,
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let id = webhook_id(&id)?;
+    let names = body.events.clone().unwrap_or_default();
     let change = body.change(&engine)?;
+    refuse_unknown(&engine, access.tenant_id, &names).await?;
     let changed = engine.change_webhook(Actor::of(&access.caller), access.tenant_id, id, &change).await?;
     changed.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
 }
