@@ -13,8 +13,9 @@ pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// The largest sample, in bytes.
 pub const SAMPLE_BYTES_MAX: usize = 64 * 1024;
-/// All schemas of one tenant together, in bytes. They are compiled in memory, and grow there.
-pub const SCHEMAS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// All schemas and samples of one tenant together, in bytes. Schemas grow when they are compiled, and a page of a list has
+/// many of both.
+pub const CATALOGUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// How strictly a catalogue is kept. Unless it says otherwise, it is there to be read and hinders nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,13 @@ pub struct Description {
     pub sample: Option<Bytes>,
     /// The preset that it came with.
     pub preset: Option<Preset>,
+}
+
+impl Description {
+    /// How much its schema and its sample come to.
+    pub fn bytes(&self) -> usize {
+        [&self.schema, &self.sample].into_iter().flatten().map(Bytes::len).sum()
+    }
 }
 
 /// An event type of a catalogue.

@@ -20,11 +20,12 @@ macro_rules! event_types {
     };
 }
 
-/// What all schemas of a tenant come to.
+/// What all event types of a tenant come to.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub types: i64,
-    pub schema_bytes: i64,
+    /// Of schemas and samples.
+    pub bytes: i64,
 }
 
 /// What is checked when an event comes in.
@@ -57,14 +58,15 @@ pub async fn version(conn: &mut Conn, tenant_id: TenantId) -> Result<i64> {
 
 pub async fn size(conn: &mut Conn, tenant_id: TenantId) -> Result<Size> {
     let row = query(
-        "select count(*) as types, cast(coalesce(sum(length(schema)), 0) as bigint) as schema_bytes
+        "select count(*) as types,
+             cast(coalesce(sum(coalesce(length(schema), 0) + coalesce(length(sample), 0)), 0) as bigint) as bytes
          from event_types
          where tenant_id = $1",
     );
     let row = row.bind(tenant_id.as_bytes()).fetch_optional(conn).await?;
-    let Some(row) = row else { return Ok(Size { types: 0, schema_bytes: 0 }) };
+    let Some(row) = row else { return Ok(Size { types: 0, bytes: 0 }) };
     let record = Record::new("event_types", &row);
-    Ok(Size { types: record.int("types")?, schema_bytes: record.int("schema_bytes")? })
+    Ok(Size { types: record.int("types")?, bytes: record.int("bytes")? })
 }
 
 pub async fn get(conn: &mut Conn, tenant_id: TenantId, name: &EventType) -> Result<Option<Described>> {

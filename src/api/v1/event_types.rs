@@ -113,7 +113,7 @@ impl PutEventType {
         Ok(Wish {
             name: name.ok_or_else(Problem::internal)?,
             description: Description { text, is_group, schema, sample, preset: None },
-            place: Place { schema: "/schema".to_owned(), sample: "/sample".to_owned() },
+            place: Place { schema: "/schema".to_owned(), sample: "/sample".to_owned(), ..Place::default() },
         })
     }
 }

@@ -37,6 +37,8 @@ const TYPE_BYTES: usize = 256;
 const LONG_AT_ONCE: usize = 1;
 /// How many may wait for that; beyond them, events that take long are told to come back.
 const WAITING_MAX: usize = 64;
+/// Events that are judged before others have their turn.
+const EVENTS_IN_A_ROW: usize = 16;
 /// Names that are suggested instead of an unknown one.
 const NEAREST_MAX: usize = 3;
 /// How alike they must be, of 1.
@@ -163,7 +165,11 @@ impl Catalogues {
         });
         match done.await {
             Ok(done) => done,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The server has ended meanwhile, and nobody waits any more.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }
@@ -251,7 +257,10 @@ impl Engine {
         }
         let catalogue = self.catalogue(tenant_id).await?;
         let (mut judged, mut suggested) = (Vec::with_capacity(events.len()), 0);
-        for event in events {
+        for (at, event) in events.iter().enumerate() {
+            if at % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
             let faults = match catalogue.types.get(&event.event_type) {
                 None if rules.is_closed => {
                     let advice = catalogue.advice(event.event_type.as_str(), false, &mut suggested);

@@ -7,10 +7,8 @@ pub mod known;
 mod schema;
 mod weight;
 
-use bytes::Bytes;
-
 use super::Engine;
-use crate::domain::catalogue::{Described, Description, SCHEMAS_BYTES_MAX, TYPES_MAX};
+use crate::domain::catalogue::{CATALOGUE_BYTES_MAX, Described, Description, TYPES_MAX};
 use crate::domain::event_type::EventType;
 use crate::domain::id::TenantId;
 use crate::store::{Conn, StoreError, catalogue};
@@ -32,7 +30,19 @@ pub struct Wish {
 #[derive(Debug, Clone, Default)]
 pub struct Place {
     pub schema: String,
+    /// Where its `$defs` were copied from; empty when they stand in it.
+    pub definitions: String,
     pub sample: String,
+}
+
+impl Place {
+    /// Where a fault of the schema stands in what was asked.
+    fn of_schema(&self, fault: Fault) -> Fault {
+        match fault.pointer.strip_prefix("/$defs").filter(|_| !self.definitions.is_empty()) {
+            Some(rest) => Fault { pointer: format!("{}{rest}", self.definitions), ..fault },
+            None => fault.beneath(&self.schema),
+        }
+    }
 }
 
 /// Whether an event type was described before.
@@ -49,7 +59,7 @@ pub enum CatalogueError {
     Faulty(Vec<Fault>),
     #[error("the catalogue would have more than {TYPES_MAX} event types")]
     TooMany,
-    #[error("the schemas of the catalogue would have more than {SCHEMAS_BYTES_MAX} bytes together")]
+    #[error("the schemas and samples of the catalogue would have more than {CATALOGUE_BYTES_MAX} bytes together")]
     TooLarge,
     /// The tenant is gone.
     #[error("there is no such tenant")]
@@ -65,11 +75,11 @@ impl Engine {
         tenant_id: TenantId,
         wishes: Vec<Wish>,
     ) -> Result<Vec<(Put, Described)>, CatalogueError> {
-        let bytes: usize = wishes.iter().filter_map(|wish| wish.description.schema.as_ref()).map(Bytes::len).sum();
+        let bytes: usize = wishes.iter().map(|wish| wish.description.bytes()).sum();
         if wishes.len() > TYPES_MAX {
             return Err(CatalogueError::TooMany);
         }
-        if bytes > SCHEMAS_BYTES_MAX {
+        if bytes > CATALOGUE_BYTES_MAX {
             return Err(CatalogueError::TooLarge);
         }
         let wishes = self.catalogues.apart(move || check(wishes)).await.map_err(CatalogueError::Faulty)?;
@@ -83,7 +93,7 @@ impl Engine {
         if usize::try_from(size.types).is_ok_and(|types| types > TYPES_MAX) {
             return Err(CatalogueError::TooMany);
         }
-        if usize::try_from(size.schema_bytes).is_ok_and(|bytes| bytes > SCHEMAS_BYTES_MAX) {
+        if usize::try_from(size.bytes).is_ok_and(|bytes| bytes > CATALOGUE_BYTES_MAX) {
             return Err(CatalogueError::TooLarge);
         }
         tx.commit().await?;
@@ -133,7 +143,7 @@ fn check(wishes: Vec<Wish>) -> Result<Vec<Wish>, Vec<Fault>> {
         let schema = match Schema::compile(text) {
             Ok(schema) => schema,
             Err(found) => {
-                faults.extend(found.into_iter().map(|fault| fault.beneath(&wish.place.schema)));
+                faults.extend(found.into_iter().map(|fault| wish.place.of_schema(fault)));
                 continue;
             }
         };
