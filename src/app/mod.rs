@@ -70,6 +70,10 @@ async fn execute(invocation: Invocation) -> Result<()> {
             let opened = opening::for_command(&config, clock).await?;
             cli::tenants::tenant(&opened.engine, action).await
         }
+        Command::EventTypes { action } => {
+            let opened = opening::for_command(&config, clock).await?;
+            cli::event_types::event_types(&opened.engine, action).await
+        }
         Command::MasterKey { action } => {
             let opened = opening::for_command(&config, clock).await?;
             cli::master_key::run(&opened.engine, action).await

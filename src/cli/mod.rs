@@ -20,6 +20,7 @@ pub mod admin;
 pub mod audit;
 pub mod banner;
 pub mod demo;
+pub mod event_types;
 pub mod master_key;
 pub mod remote;
 pub mod tenants;
@@ -74,6 +75,11 @@ pub enum Command {
     Tenant {
         #[command(subcommand)]
         action: tenants::TenantAction,
+    },
+    /// Fill a tenant's catalogue of event types
+    EventTypes {
+        #[command(subcommand)]
+        action: event_types::EventTypesAction,
     },
     /// Make, use and drop the master keys that seal all others
     MasterKey {

@@ -1,7 +1,8 @@
 //! `/v1/event-types`: the catalogue.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(engine): State<Api>,
     access: Access<WebhooksRead>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Response, Problem> {
     let name: EventType = name.parse().map_err(|_| missing())?;
     let mut reader = engine.store.read().await?;
@@ -85,7 +86,7 @@ pub(super) struct PutEventType {
 pub(super) async fn put(
     State(engine): State<Api>,
     access: Access<WebhooksWrite>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Json(body): Json<PutEventType>,
 ) -> Result<Response, Problem> {
     let wish = body.wish(&name)?;
@@ -132,12 +133,54 @@ fn json(value: Box<RawValue>, pointer: &str, bytes_max: usize, faults: &mut Faul
 pub(super) async fn remove(
     State(engine): State<Api>,
     access: Access<WebhooksWrite>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<StatusCode, Problem> {
     let name: EventType = name.parse().map_err(|_| missing())?;
     match engine.delete_event_type(access.tenant_id, &name).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing()),
+    }
+}
+
+/// What an import has made of the catalogue.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    made: Vec<String>,
+    replaced: Vec<String>,
+}
+
+impl Imported {
+    fn of(put: Vec<(Put, Described)>) -> Self {
+        let mut imported = Self::default();
+        for (put, described) in put {
+            let names = if put == Put::Made { &mut imported.made } else { &mut imported.replaced };
+            names.push(described.name.to_string());
+        }
+        imported
+    }
+}
+
+pub(super) async fn load_preset(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let preset = Preset::parse(&name).ok_or_else(|| {
+        let known = Preset::ALL.map(Preset::as_str).join(" and ");
+        Problem::not_found(&format!("preset; there are {known}"))
+    })?;
+    let put = engine.load_preset(access.tenant_id, preset).await?;
+    Ok(axum::Json(Imported::of(put)).into_response())
+}
+
+/// The name of an event type, at the end of the path: also the one that is called like a route beside it.
+pub(super) struct Name(String);
+
+impl FromRequestParts<Api> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Ok(Self(parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned()))
     }
 }
 

@@ -67,7 +67,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 33] = [
+pub static ROUTES: [Route; 34] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
     route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
         .taking(BATCH_BYTES_MAX)
@@ -90,6 +90,7 @@ pub static ROUTES: [Route; 33] = [
     route(Method::GET, "/v1/event-types/{name}", WebhooksRead, || get(event_types::show)),
     route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
     route(Method::DELETE, "/v1/event-types/{name}", WebhooksWrite, || delete(event_types::remove)),
+    route(Method::POST, "/v1/event-types/presets/{name}", WebhooksWrite, || post(event_types::load_preset)),
     route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
     route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),
     route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate)),
