@@ -150,7 +150,7 @@ pub(super) fn unread(rejection: BytesRejection) -> Problem {
 
 fn too_large() -> Problem {
     Problem::too_large(
-        "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, 192 KiB for an event type, else 64 KiB",
+        "the body is larger than this route takes: 264 KiB for an event, 16 MiB for a batch, 192 KiB for an event type, 1 MiB for an import, else 64 KiB",
     )
 }
 

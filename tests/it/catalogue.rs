@@ -1,5 +1,6 @@
 //! The catalogue of event types: describing them, and what is refused because of it.
 
+mod import;
 mod presets;
 mod rules;
 

@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::payload;
@@ -18,7 +19,7 @@ use crate::domain::catalogue::{
     DESCRIPTION_CHARS_MAX, Described, Description, Preset, SAMPLE_BYTES_MAX, SCHEMA_BYTES_MAX,
 };
 use crate::domain::event_type::EventType;
-use crate::engine::catalogue::{Place, Put, Wish};
+use crate::engine::catalogue::{CatalogueError, Place, Put, Wish};
 use crate::store::catalogue;
 
 /// An event type as it is shown.
@@ -158,6 +159,26 @@ impl Imported {
         }
         imported
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    openapi: Value,
+}
+
+pub(super) async fn import(
+    State(engine): State<Api>,
+    access: Access<WebhooksWrite>,
+    Json(body): Json<Import>,
+) -> Result<Response, Problem> {
+    let put = engine.import_openapi(access.tenant_id, body.openapi).await.map_err(|error| match error {
+        CatalogueError::Faulty(faults) => {
+            CatalogueError::Faulty(faults.into_iter().map(|fault| fault.beneath("/openapi")).collect())
+        }
+        other => other,
+    })?;
+    Ok(axum::Json(Imported::of(put)).into_response())
 }
 
 pub(super) async fn load_preset(

@@ -37,6 +37,9 @@ pub(super) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest schema and the largest sample, and room for the rest.
 const EVENT_TYPE_BYTES_MAX: usize = SCHEMA_BYTES_MAX + SAMPLE_BYTES_MAX + 64 * 1024;
 
+/// An OpenAPI document.
+const IMPORT_BYTES_MAX: usize = 1024 * 1024;
+
 /// One thing that can be asked.
 pub struct Route {
     pub method: Method,
@@ -67,7 +70,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 34] = [
+pub static ROUTES: [Route; 35] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
     route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
         .taking(BATCH_BYTES_MAX)
@@ -91,6 +94,7 @@ pub static ROUTES: [Route; 34] = [
     route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
     route(Method::DELETE, "/v1/event-types/{name}", WebhooksWrite, || delete(event_types::remove)),
     route(Method::POST, "/v1/event-types/presets/{name}", WebhooksWrite, || post(event_types::load_preset)),
+    route(Method::POST, "/v1/event-types/import", WebhooksWrite, || post(event_types::import)).taking(IMPORT_BYTES_MAX),
     route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
     route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),
     route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate)),

@@ -4,6 +4,7 @@
 //! memory. Only then is the catalogue itself looked at, from memory too ([`known`]).
 
 pub mod known;
+mod openapi;
 pub mod presets;
 mod schema;
 mod weight;
