@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lru::LruCache;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::schema::{Fault, Schema};
 use crate::domain::catalogue::Rules;
@@ -27,8 +27,10 @@ use crate::store::{StoreError, idempotency};
 
 /// How long a catalogue counts as current without asking.
 const CURRENT_FOR: Duration = Duration::from_secs(2);
-/// Names and schemas that are kept of all catalogues together, in bytes. Compiled, they take several times that.
+/// Names and schemas that are kept of all catalogues together, in bytes of text.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What compiled schemas take together, about; those that were needed longest ago are compiled again when they are needed.
+const COMPILED_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How many catalogues are kept, however small.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
 /// What a type takes besides its schema.
@@ -49,6 +51,7 @@ const SUGGESTED_FOR_MAX: usize = 10;
 /// The catalogues that were looked at lately.
 pub(in crate::engine) struct Catalogues {
     kept: Mutex<LruCache<TenantId, Arc<Catalogue>>>,
+    compiled: Mutex<Compiled>,
     /// Held by whoever asks the database, and by whoever knows that it has changed.
     asking: tokio::sync::Mutex<()>,
     long: Arc<Semaphore>,
@@ -90,7 +93,40 @@ struct Known {
 /// A schema that is compiled when it is needed.
 struct Lazy {
     text: Bytes,
-    compiled: OnceCell<Option<Schema>>,
+    compiled: Mutex<Option<Arc<Schema>>>,
+    /// Held by whoever compiles it.
+    compiling: tokio::sync::Mutex<()>,
+}
+
+/// Those that are compiled, by where they lie in memory.
+struct Compiled {
+    recent: LruCache<usize, (Arc<Lazy>, usize)>,
+    bytes: usize,
+}
+
+impl Lazy {
+    fn of(text: Bytes) -> Arc<Self> {
+        Arc::new(Self { text, compiled: Mutex::default(), compiling: tokio::sync::Mutex::default() })
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, Option<Arc<Schema>>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Compiled {
+    /// Notes that a schema was needed; forgets others if they take too much together.
+    fn note(&mut self, lazy: &Arc<Lazy>, bytes: usize) {
+        let before = self.recent.put(Arc::as_ptr(lazy).addr(), (lazy.clone(), bytes));
+        self.bytes = self.bytes + bytes - before.map_or(0, |(_, bytes)| bytes);
+        while self.bytes > COMPILED_BYTES_MAX
+            && self.recent.len() > 1
+            && let Some((_, (forgotten, bytes))) = self.recent.pop_lru()
+        {
+            forgotten.compiled().take();
+            self.bytes -= bytes;
+        }
+    }
 }
 
 /// An event was not judged.
@@ -117,6 +153,7 @@ impl Default for Catalogues {
     fn default() -> Self {
         Self {
             kept: Mutex::new(LruCache::new(KEPT_MAX)),
+            compiled: Mutex::new(Compiled { recent: LruCache::unbounded(), bytes: 0 }),
             asking: tokio::sync::Mutex::default(),
             long: Arc::new(Semaphore::new(LONG_AT_ONCE)),
             waiting: AtomicUsize::new(0),
@@ -148,6 +185,29 @@ impl Catalogues {
         if let Some(kept) = self.get(tenant_id) {
             kept.is_doubted.store(true, Ordering::Release);
         }
+    }
+
+    /// A schema that is compiled by now; `None` when it cannot be.
+    async fn schema(&self, lazy: &Arc<Lazy>) -> Option<Arc<Schema>> {
+        let known = lazy.compiled().clone();
+        let schema = match known {
+            Some(schema) => schema,
+            None => self.compiled(lazy).await?,
+        };
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).note(lazy, schema.bytes());
+        Some(schema)
+    }
+
+    async fn compiled(&self, lazy: &Lazy) -> Option<Arc<Schema>> {
+        let _compiling = lazy.compiling.lock().await;
+        // Somebody may have compiled it meanwhile.
+        if let Some(schema) = lazy.compiled().clone() {
+            return Some(schema);
+        }
+        let text = lazy.text.clone();
+        let schema = Arc::new(self.apart(move || Schema::compile(&text).ok()).await?);
+        *lazy.compiled() = Some(schema.clone());
+        Some(schema)
     }
 
     /// Whether so much waits for what takes long that nothing more should.
@@ -182,7 +242,7 @@ impl Catalogue {
         for Outline { name, version, schema } in outlines {
             bytes += TYPE_BYTES + schema.as_ref().map_or(0, Bytes::len);
             let same = before.and_then(|before| before.types.get(&name)).filter(|known| known.version == version);
-            let fresh = || schema.map(|text| Arc::new(Lazy { text, compiled: OnceCell::new() }));
+            let fresh = || schema.map(Lazy::of);
             let schema = same.map_or_else(fresh, |known| known.schema.clone());
             types.insert(name, Known { version, schema });
         }
@@ -285,9 +345,7 @@ impl Engine {
     }
 
     async fn violations(&self, lazy: Arc<Lazy>, event: &NewEvent) -> Result<Vec<Fault>, JudgeError> {
-        let text = lazy.text.clone();
-        let compile = || self.catalogues.apart(move || Schema::compile(&text).ok());
-        let schema = lazy.compiled.get_or_init(compile).await.as_ref();
+        let schema = self.catalogues.schema(&lazy).await;
         let schema = schema.ok_or_else(|| JudgeError::Unusable(event.event_type.clone()))?;
         // It was read before, so it is JSON.
         let Ok(value) = serde_json::from_slice(&event.payload) else { return Ok(Vec::new()) };
@@ -298,9 +356,7 @@ impl Engine {
             if self.catalogues.is_crowded() {
                 return Err(JudgeError::Overloaded);
             }
-            let lazy = lazy.clone();
-            let work = move || lazy.compiled.get().and_then(Option::as_ref).map(|it| it.violations(&examination));
-            self.catalogues.apart(work).await.unwrap_or_default()
+            self.catalogues.apart(move || schema.violations(&examination)).await
         };
         Ok(faults.into_iter().map(|fault| fault.beneath("/data")).collect())
     }
@@ -331,3 +387,7 @@ impl Engine {
         Ok(loaded)
     }
 }
+
+#[cfg(test)]
+#[path = "known_tests.rs"]
+mod tests;

@@ -18,6 +18,11 @@ pub(super) const FAULTS_MAX: usize = 20;
 const DETAIL_CHARS_MAX: usize = 200;
 /// Memory for the program of one pattern, which bounds its time for each character too.
 const PATTERN_BYTES_MAX: usize = 64 * 1024;
+/// Memory for what is remembered of a pattern's runs, by each thread that runs it. With less it runs slower, not longer than
+/// linear.
+const PATTERN_CACHE_BYTES_MAX: usize = 64 * 1024;
+/// How much larger than its text a schema is when it is compiled, patterns apart: measured.
+const COMPILED_GROWTH: usize = 24;
 /// Stack for whoever compiles: the library goes as deep as the schema refers on.
 const COMPILER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Work on one event that is done; what would take more is refused. About a fifth of a second.
@@ -58,6 +63,8 @@ impl Fault {
 pub(super) struct Schema {
     validator: Validator,
     weight: Weight,
+    /// What it takes of memory, about.
+    bytes: usize,
 }
 
 /// Data and what it would cost to check it.
@@ -76,12 +83,9 @@ impl Schema {
             return Err(vec![Fault::new("", "is a JSON Schema: an object, or true or false")]);
         }
         let weight = Weight::of(&schema)?;
+        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_CACHE_BYTES_MAX);
         let build = move || {
-            jsonschema::options()
-                .offline()
-                .should_validate_formats(false)
-                .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
-                .build(&schema)
+            jsonschema::options().offline().should_validate_formats(false).with_pattern_options(patterns).build(&schema)
         };
         let compiler = thread::Builder::new().name("schema".to_owned()).stack_size(COMPILER_STACK_BYTES).spawn(build);
         let built = compiler.ok().and_then(|compiler| compiler.join().ok());
@@ -93,7 +97,12 @@ impl Schema {
             };
             vec![Fault::new(error.instance_path().as_str(), detail)]
         })?;
-        Ok(Self { validator, weight })
+        let bytes = text.len() * COMPILED_GROWTH + weight.patterns() * PATTERN_BYTES_MAX;
+        Ok(Self { validator, weight, bytes })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Looks at how much data there is, and how deep.

@@ -204,6 +204,16 @@ fn what_a_large_event_costs_is_bounded() {
 }
 
 #[test]
+fn patterns_are_few_enough_to_be_held_in_memory() {
+    let of = |count: usize| -> Map<String, Value> {
+        (0..count).map(|number| (format!("m{number}"), json!({"pattern": "^[a-z]+$"}))).collect()
+    };
+
+    compiled(&json!({"properties": of(256)}));
+    check_refused(&json!({"properties": of(257)}), "", "patterns");
+}
+
+#[test]
 fn an_ordinary_event_is_checked_at_once() {
     let member = json!({"type": "string", "pattern": "^[a-z]+$", "maxLength": 20});
     let members: Map<String, Value> = (0..30).map(|number| (format!("m{number}"), member.clone())).collect();

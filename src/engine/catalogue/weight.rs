@@ -18,6 +18,8 @@ const LEVELS: usize = 64;
 const VISITS_IN_PLACE_MAX: u64 = 4_096;
 /// Parts that are inside one another when the deepest data is checked: each takes a piece of the stack.
 const FRAMES_MAX: u32 = 512;
+/// Patterns of one schema: each takes memory for its program.
+const PATTERNS_MAX: u64 = 256;
 /// What looks at members that no other keyword has looked at applies the others again to know which.
 const UNEVALUATED_FACTOR: u64 = 4;
 
@@ -72,12 +74,17 @@ impl Cost {
 /// Work on one value at each level of nesting.
 pub(super) struct Weight {
     per_level: Vec<Cost>,
+    patterns: u64,
 }
 
 impl Weight {
     /// Walks a schema, or says what is wrong with it.
     pub(super) fn of(schema: &Value) -> Result<Self, Vec<Fault>> {
         let parts = Parts::of(schema)?;
+        let patterns = parts.all.iter().fold(0_u64, |sum, part| sum.saturating_add(part.own.scans));
+        if patterns > PATTERNS_MAX {
+            return Err(vec![Fault::new("", format!("has {patterns} patterns, and may have {PATTERNS_MAX}"))]);
+        }
         let order = parts.order().map_err(|part| {
             vec![Fault::new(parts.pointer(part), "leads back to itself before it goes into a member or an item")]
         })?;
@@ -100,7 +107,12 @@ impl Weight {
         if per_level[LEVELS].frames > FRAMES_MAX {
             return Err(vec![Fault::new("", "refers from one part to the next too often; say it more simply")]);
         }
-        Ok(Self { per_level })
+        Ok(Self { per_level, patterns })
+    }
+
+    /// How many regular expressions it has.
+    pub(super) fn patterns(&self) -> usize {
+        usize::try_from(self.patterns).unwrap_or(usize::MAX)
     }
 
     pub(super) fn at(&self, level: usize) -> Cost {
