@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{PATH, user_created};
+use crate::support::installation::Installation;
 use crate::support::{Answer, Receiver, Service, database, send, with_json};
 
 /// Within this time, a node notices what another has changed.
@@ -73,6 +74,20 @@ async fn the_rules_are_shown_and_changed_one_by_one() {
     assert_eq!(shown().await, json!({"closed": false, "enforce_schema": true}));
     let refused = service.patch(&path, &json!({"catalogue": {"closed": "yes"}})).await;
     assert_eq!((refused.status, refused.pointers()), (422, vec!["/catalogue/closed".to_owned()]));
+}
+
+#[tokio::test]
+async fn the_rules_are_changed_from_the_command_line_beside_a_running_server() {
+    let installation = Installation::new();
+    let running = installation.serve().await;
+
+    let changed = ["tenant", "change", "--catalogue-closed", "true", "--enforce-schema", "true"];
+    let said = installation.done(&changed).await;
+
+    assert!(said.contains("its catalogue is closed, and the schemas in it are enforced"), "{said}");
+    let rules = async || installation.get("/v1/admin/tenants").await.json()["data"][0]["catalogue"].clone();
+    assert_eq!(rules().await, json!({"closed": true, "enforce_schema": true}));
+    running.kill();
 }
 
 #[tokio::test]
