@@ -1,0 +1,209 @@
+//! Which problem each error is.
+
+use axum::http::StatusCode;
+
+use super::{Fault, IN_PROGRESS, Problem};
+use crate::domain::key_ring::{CannotRevoke, CannotRotate};
+use crate::engine::access::CreateKeyError;
+use crate::engine::catalogue::known::JudgeError;
+use crate::engine::catalogue::{CatalogueError, Fault as SchemaFault};
+use crate::engine::deliveries::RetryError;
+use crate::engine::idempotency::IdempotencyError;
+use crate::engine::ingest::IngestError;
+use crate::engine::keys::{KeysError, MayNotSign};
+use crate::engine::rehearse::RehearseError;
+use crate::engine::revoke::RevokeError;
+use crate::engine::rotate::RotateError;
+use crate::engine::tenants::TenantError;
+use crate::engine::webhooks::{ProbeError, WebhookError};
+use crate::store::StoreError;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Contended(_) => Self::unavailable().because(&error),
+            StoreError::Conflict(_) => {
+                Self::conflict("conflict", "it contradicts what is already there").because(&error)
+            }
+            StoreError::Corrupt { .. }
+            | StoreError::Migration(_)
+            | StoreError::UnknownDatabase(_)
+            | StoreError::MalformedUrl
+            | StoreError::TooOld(_)
+            | StoreError::File { .. }
+            | StoreError::Folder { .. } => Self::internal().because(&error),
+        }
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Overloaded => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Overloaded",
+                "more events are waiting to be written than is good for them; this one was not accepted, try again",
+            ),
+            IngestError::KeyReused => Self::idempotency_mismatch(),
+            IngestError::TooWide => Self::invalid_one(
+                "/events",
+                "concern more than 100,000 webhooks together; publish them in smaller batches",
+            ),
+            IngestError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::KeyReused => Self::idempotency_mismatch(),
+            IdempotencyError::Running => Self::conflict(
+                IN_PROGRESS,
+                "the same request under this Idempotency-Key is being carried out; ask again for its answer",
+            ),
+            IdempotencyError::Store(error) => error.into(),
+            IdempotencyError::Signing(_) => Self::internal().because(&error),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NoWebhook => Self::not_found("webhook"),
+            RetryError::NoDelivery => Self::not_found("delivery"),
+            RetryError::Disabled => {
+                Self::conflict("webhook_disabled", "the webhook is disabled; enable it, then try the delivery again")
+            }
+            RetryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeysError> for Problem {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Store(error) => error.into(),
+            KeysError::Signing(_) | KeysError::Stuck => Self::internal().because(&error),
+        }
+    }
+}
+
+impl From<RotateError> for Problem {
+    fn from(error: RotateError) -> Self {
+        match error {
+            RotateError::CannotRotate(CannotRotate::NoStandby) => Self::conflict("no_standby", error.to_string()),
+            RotateError::CannotRotate(CannotRotate::TooSoon { .. }) => Self::conflict("too_soon", error.to_string()),
+            RotateError::CannotRotate(CannotRotate::NotEverywhere) => {
+                Self::conflict("not_everywhere", error.to_string())
+            }
+            RotateError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::CannotRevoke(CannotRevoke::Unknown) => Self::not_found("key"),
+            RevokeError::CannotRevoke(CannotRevoke::NotPublished(_)) => {
+                Self::conflict("not_published", error.to_string())
+            }
+            RevokeError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<RehearseError> for Problem {
+    fn from(error: RehearseError) -> Self {
+        match error {
+            RehearseError::CannotRotate(error) => Self::conflict("no_standby", error.to_string()),
+            RehearseError::Signing(error) => Self::internal().because(&error),
+            RehearseError::MayNotSign(error) => error.into(),
+            RehearseError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProbeError> for Problem {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::MayNotSign(error) => error.into(),
+            ProbeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MayNotSign> for Problem {
+    fn from(error: MayNotSign) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "may_not_sign", "Not available", error.to_string())
+    }
+}
+
+impl From<SchemaFault> for Fault {
+    fn from(fault: SchemaFault) -> Self {
+        Self { pointer: fault.pointer, detail: fault.detail }
+    }
+}
+
+impl From<CatalogueError> for Problem {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Faulty(faults) => Self::invalid(faults.into_iter().map(Fault::from).collect()),
+            CatalogueError::TooMany | CatalogueError::TooLarge => {
+                Self::conflict("catalogue_full", format!("{error}; delete event types that nobody publishes any more"))
+            }
+            CatalogueError::NoTenant => Self::unknown_tenant(),
+            CatalogueError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<JudgeError> for Problem {
+    fn from(error: JudgeError) -> Self {
+        match error {
+            JudgeError::Store(error) => error.into(),
+            JudgeError::Unusable(_) => Self::internal().because(&error),
+            JudgeError::Overloaded => IngestError::Overloaded.into(),
+        }
+    }
+}
+
+impl From<TenantError> for Problem {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::CannotCutOver(error) => Self::invalid_one("/cut_over", error.to_string()),
+            TenantError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Blocked => Self::invalid_one(
+                "/url",
+                "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
+            ),
+            WebhookError::Header(error) => Self::invalid_one("/headers", error),
+            WebhookError::MalformedSecret => Self::invalid_one("/secret", error),
+            WebhookError::TooManySecrets(error) => Self::conflict("too_many_secrets", error.to_string()),
+            WebhookError::Contended => Self::conflict("contended", "somebody else is changing this webhook; try again"),
+            WebhookError::Store(error) => error.into(),
+            WebhookError::Signing(error) => Self::internal().because(&error),
+            WebhookError::NoRandomness(error) => Self::internal().because(&error),
+            WebhookError::MayNotSign(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateKeyError> for Problem {
+    fn from(error: CreateKeyError) -> Self {
+        match error {
+            CreateKeyError::Store(error) => error.into(),
+            CreateKeyError::NoRandomness(error) => Self::internal().because(&error),
+        }
+    }
+}
