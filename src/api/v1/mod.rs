@@ -70,7 +70,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 35] = [
+pub static ROUTES: [Route; 38] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
     route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
         .taking(BATCH_BYTES_MAX)
@@ -94,6 +94,10 @@ pub static ROUTES: [Route; 35] = [
     route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
     route(Method::DELETE, "/v1/event-types/{name}", WebhooksWrite, || delete(event_types::remove)),
     route(Method::POST, "/v1/event-types/presets/{name}", WebhooksWrite, || post(event_types::load_preset)),
+    // A type may be called like the route.
+    route(Method::GET, "/v1/event-types/import", WebhooksRead, || get(event_types::show)),
+    route(Method::PUT, "/v1/event-types/import", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
+    route(Method::DELETE, "/v1/event-types/import", WebhooksWrite, || delete(event_types::remove)),
     route(Method::POST, "/v1/event-types/import", WebhooksWrite, || post(event_types::import)).taking(IMPORT_BYTES_MAX),
     route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
     route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),

@@ -115,7 +115,7 @@ impl Tenant {
             ("POST", "/v1/webhooks") => {
                 json!({"url": receiver_url, "events": ["user"], "description": mark, "enabled": false})
             }
-            ("PATCH", "/v1/webhooks/{id}") => json!({"description": mark}),
+            ("PATCH", "/v1/webhooks/{id}") | ("PUT", _) => json!({"description": mark}),
             ("POST", "/v1/webhooks/{id}/test") => json!({"event": "user.created"}),
             ("POST", "/v1/admin/tenants") | ("PATCH", "/v1/admin/tenants/{id}") => json!({"name": mark}),
             ("POST", "/v1/admin/api-keys") => json!({"scopes": ["events:write"], "label": mark}),
@@ -137,6 +137,10 @@ async fn ask(service: &Service, receiver: &Receiver, [us, them]: [&Tenant; 2], d
     } else {
         Whose::Ours
     };
+    if route.path.contains("{name}") {
+        // Both have the same names, each for things of its own.
+        whose = Whose::Ours;
+    }
     if route.path.contains("{kid}") && whose == Whose::Ours {
         // Keys of its own are left to live.
         whose = Whose::Nobodys;
@@ -151,11 +155,14 @@ async fn ask(service: &Service, receiver: &Receiver, [us, them]: [&Tenant; 2], d
             tenant: if whose == Whose::Theirs { &them.id } else { &us.id },
             api_key: &drawn(dice, &from.api_keys, Ids::MISSING.api_key),
             kid: &drawn(dice, &from.kids, Ids::MISSING.kid),
+            // Both tenants have the same.
+            event_type: "user.created",
         };
         [named.named_in(route), drawn(dice, &from.cursors, "")]
     };
     // Key rings are whole; one thing has no pages either.
-    let has_pages = !route.path.starts_with("/v1/admin/keys") && !route.path.ends_with('}');
+    let is_one = route.path.ends_with('}') || route.path.ends_with("/import");
+    let has_pages = !route.path.starts_with("/v1/admin/keys") && !is_one;
     let is_list = route.method == Method::GET && has_pages;
     let mut asked = if is_list { format!("{ids}?limit={}", 1 + dice.below(20)) } else { ids };
     let mut is_cross = whose == Whose::Theirs;

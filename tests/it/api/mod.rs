@@ -36,6 +36,7 @@ struct Ids<'a> {
     tenant: &'a str,
     api_key: &'a str,
     kid: &'a str,
+    event_type: &'a str,
 }
 
 impl Ids<'static> {
@@ -46,6 +47,7 @@ impl Ids<'static> {
         tenant: "tnt_01HZZZZZZZZZZZZZZZZZZZZZZZ",
         api_key: "key_01HZZZZZZZZZZZZZZZZZZZZZZZ",
         kid: "no-such-key",
+        event_type: "no.such_type",
     };
 }
 
@@ -60,6 +62,7 @@ impl Ids<'_> {
                 _ => self.api_key,
             };
         let path = route.path.replace("{id}", id).replace("{event_id}", self.event).replace("{kid}", self.kid);
+        let path = path.replace("presets/{name}", "presets/hanko").replace("{name}", self.event_type);
         assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
         format!("{} {path}", route.method)
     }
@@ -72,6 +75,10 @@ fn body(route: &Route, receiver_url: &str) -> String {
         ("POST", "/v1/events/batch") => json!({"events": [{"type": "user.created", "data": 1}]}),
         ("POST", "/v1/webhooks") => json!({"url": receiver_url, "events": ["user"]}),
         ("PATCH", "/v1/webhooks/{id}") => json!({"description": "changed"}),
+        ("PUT", "/v1/event-types/{name}") => json!({"description": "an event type"}),
+        ("POST", "/v1/event-types/import") => {
+            json!({"openapi": {"openapi": "3.1.0", "webhooks": {"order": {"post": {}}}}})
+        }
         ("POST", "/v1/webhooks/{id}/replay") => json!({"from": "2026-03-01T00:00:00Z"}),
         ("POST", "/v1/webhooks/{id}/test") => json!({"event": "user.created"}),
         ("POST", "/v1/admin/keys/rotate") => json!({"force": true}),
