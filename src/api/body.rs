@@ -1,11 +1,14 @@
 //! What callers say: strict JSON, with an answer that names the member and the fix.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, IgnoredAny, Unexpected, Visitor};
 use serde_path_to_error::{Path, Segment};
 
 use super::Api;
@@ -77,6 +80,46 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
             (false, false) => Err(Problem::unsupported_media_type()),
             (false, true) => parse(&bytes).map(Self),
         }
+    }
+}
+
+/// A whole number, however it is written: `18.0` is one as well (JSON Schema 2020-12, 6.1.1), and some clients send it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole<T>(pub(super) T);
+
+impl<'de, T: TryFrom<i128>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number<T>(PhantomData<T>);
+
+        impl<T: TryFrom<i128>> Visitor<'_> for Number<T> {
+            type Value = Whole<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number within its bounds")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole<T>, E> {
+                let out_of_bounds = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+                T::try_from(number.into()).map(Whole).map_err(out_of_bounds)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole<T>, E> {
+                let out_of_bounds = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                T::try_from(number.into()).map(Whole).map_err(out_of_bounds)
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Whole<T>, E> {
+                #[expect(clippy::cast_possible_truncation, reason = "what is cut off is looked at")]
+                let whole = number as i128;
+                #[expect(clippy::cast_precision_loss, reason = "a loss would show as inequality")]
+                let is_whole = (whole as f64 - number).abs() == 0.0;
+                let number_at_fault = || E::invalid_value(Unexpected::Float(number), &self);
+                let whole = Some(whole).filter(|_| is_whole).and_then(|whole| T::try_from(whole).ok());
+                whole.map(Whole).ok_or_else(number_at_fault)
+            }
+        }
+
+        deserializer.deserialize_i64(Number(PhantomData))
     }
 }
 

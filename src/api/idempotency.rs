@@ -19,7 +19,8 @@ use crate::engine::idempotency::{Admission, Answer, Asked};
 use crate::store::answers::Claim;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-const KEY_CHARS_MAX: usize = 255;
+/// The longest key, in characters.
+pub(super) const KEY_CHARS_MAX: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// No answer is larger, and an answer is in memory already.

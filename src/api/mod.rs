@@ -8,6 +8,7 @@ mod allowance;
 mod body;
 mod caller;
 mod idempotency;
+mod openapi;
 mod page;
 mod problem;
 mod v1;
@@ -23,15 +24,18 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
+use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutBody;
 
 use crate::domain::id::RequestId;
 use crate::engine::Engine;
 use allowance::Told;
+use openapi::{Answer, Described};
 use problem::Problem;
 
+pub use openapi::DOCUMENT;
 pub use v1::{ROUTES, Route};
 pub use well_known::KeySets;
 
@@ -42,14 +46,39 @@ pub type Api = Arc<Engine>;
 const BODY_PAUSES_FOR: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What everybody may read.
+struct Public {
+    path: &'static str,
+    handler: MethodRouter<Api>,
+    described: Described,
+}
+
 /// Every route there is.
 pub fn router(engine: Arc<Engine>) -> Router {
-    let routes = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .merge(well_known::routes())
-        .merge(v1::routes(&engine));
-    whole(routes, engine)
+    let public = public().into_iter().fold(Router::new(), |router, public| router.route(public.path, public.handler));
+    whole(public.merge(openapi::routes()).merge(v1::routes(&engine)), engine)
+}
+
+fn public() -> Vec<Public> {
+    let health = Described::new("health", "Whether the process answers", "Says nothing of the database or the keys.")
+        .answers_text(Answer::ok("It does.").of_type("text/plain; charset=utf-8"), "ok\n");
+    let readiness = Described::new(
+        "readiness",
+        "Whether events would be accepted and delivered",
+        "The database can be written, and there is a key with which this node may sign.",
+    )
+    .answers_text(Answer::ok("They would.").of_type("text/plain; charset=utf-8"), "ready\n")
+    .refuses([Problem::unavailable()]);
+    let description =
+        Described::new("description", "This description", "`/docs/` shows it to people.")
+            .answers::<openapi::shapes::Description>(Answer::ok("OpenAPI 3.1."), json!({"openapi": "3.1.0"}), &[]);
+    let mut public = vec![
+        Public { path: "/healthz", handler: get(healthz), described: health },
+        Public { path: "/readyz", handler: get(readyz), described: readiness },
+        Public { path: "/openapi.json", handler: get(openapi::description), described: description },
+    ];
+    public.extend(well_known::public());
+    public
 }
 
 /// Routes with all that is around them: whatever goes wrong there, is not there or panics is answered by a problem.

@@ -6,13 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::Problem;
 use crate::domain::id::{TenantId, WebhookId};
 
-const LIMIT_STANDARD: u32 = 20;
-const LIMIT_MAX: u32 = 100;
+pub(super) const LIMIT_STANDARD: u32 = 20;
+pub(super) const LIMIT_MAX: u32 = 100;
 
 /// The parameters of a query string, of which unknown ones are refused.
 pub(super) struct Params<T>(pub(super) T);
@@ -114,14 +115,15 @@ impl PageParams {
 /// A page as it is shown.
 #[derive(Debug, Serialize)]
 pub(super) struct Page<T> {
-    data: Vec<T>,
-    pagination: Pagination,
+    pub(super) data: Vec<T>,
+    pub(super) pagination: Pagination,
 }
 
-#[derive(Debug, Serialize)]
-struct Pagination {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Pagination {
     limit: u32,
     has_more: bool,
+    /// What to ask for the next page with.
     next_cursor: Option<String>,
 }
 

@@ -54,6 +54,7 @@ async fn execute(invocation: Invocation) -> Result<()> {
     match invocation.command {
         Command::Serve => serve(config, clock).await,
         Command::Demo => demo(config).await,
+        Command::Openapi => cli::say_description(&crate::api::DOCUMENT),
         Command::Migrate => {
             Store::open(config.database_url.reveal()).await?.close().await;
             cli::say_migrated(&config.shown_database())

@@ -56,6 +56,8 @@ pub enum Command {
     Serve,
     /// Tell the whole story on a throw-away database: deliver, fail, retry, rotate, verify
     Demo,
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi,
     /// Bring the database up to date and do nothing else
     Migrate,
     /// Look at and change a tenant's signing keys
@@ -111,6 +113,11 @@ pub fn parse() -> Invocation {
 }
 
 /// Says that the database is up to date.
+pub fn say_description(document: &str) -> anyhow::Result<()> {
+    say!("{}", document.trim_end());
+    Ok(())
+}
+
 pub fn say_migrated(database: &str) -> anyhow::Result<()> {
     say!("{database} is up to date");
     Ok(())

@@ -10,6 +10,7 @@ mod delivery;
 mod keys;
 mod master_keys;
 mod nodes;
+mod openapi;
 mod pkcs11;
 mod readme;
 mod retention;

@@ -10,11 +10,14 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
+use crate::api::openapi::shapes;
 use crate::domain::access::Scope;
 
 /// What is wrong with one member of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(in crate::api) struct Fault {
     /// A JSON pointer (RFC 6901) into the body, or the name of a header or parameter.
     pub(in crate::api) pointer: String,
@@ -114,6 +117,13 @@ impl Problem {
         Self { code: "idempotency_mismatch", title: "Idempotency key in use", ..problem }
     }
 
+    pub(in crate::api) fn idempotency_in_progress() -> Self {
+        Self::conflict(
+            IN_PROGRESS,
+            "the same request under this Idempotency-Key is being carried out; ask again for its answer",
+        )
+    }
+
     pub(in crate::api) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "Not now", detail)
     }
@@ -149,9 +159,17 @@ impl Problem {
         }
     }
 
-    /// The answer itself.
-    pub(in crate::api) fn written(self, request_id: &str) -> Response {
-        let body = Written {
+    pub(in crate::api) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is answered, for the description of the API.
+    pub(in crate::api) fn as_json(&self, request_id: &str) -> Value {
+        serde_json::to_value(self.body(request_id)).unwrap_or_default()
+    }
+
+    fn body<'a>(&'a self, request_id: &'a str) -> Written<'a> {
+        Written {
             r#type: format!("urn:signet:problem:{}", self.code),
             code: self.code,
             title: self.title,
@@ -159,8 +177,12 @@ impl Problem {
             detail: &self.detail,
             errors: &self.faults,
             request_id,
-        };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        }
+    }
+
+    /// The answer itself.
+    pub(in crate::api) fn written(self, request_id: &str) -> Response {
+        let body = serde_json::to_vec(&self.body(request_id)).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -180,25 +202,35 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Written<'a> {
+/// What went wrong (RFC 9457), and what the caller can do.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(in crate::api) struct Written<'a> {
+    /// `urn:signet:problem:` and the code.
     r#type: String,
+    /// Stable; for programs to go by.
     code: &'a str,
     title: &'a str,
     status: u16,
+    /// For people: what is wrong, and how to mend it.
     detail: &'a str,
+    /// Each member that is at fault.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [Fault],
+    #[schema(value_type = shapes::RequestId)]
     request_id: &'a str,
 }
 
 /// A problem with one of several things in a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refused)]
 pub(in crate::api) struct Entry {
     status: u16,
     code: &'static str,
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<Fault>,
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{Fault, IN_PROGRESS, Problem};
+use super::{Fault, Problem};
 use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
 use crate::engine::catalogue::known::JudgeError;
@@ -59,10 +59,7 @@ impl From<IdempotencyError> for Problem {
     fn from(error: IdempotencyError) -> Self {
         match error {
             IdempotencyError::KeyReused => Self::idempotency_mismatch(),
-            IdempotencyError::Running => Self::conflict(
-                IN_PROGRESS,
-                "the same request under this Idempotency-Key is being carried out; ask again for its answer",
-            ),
+            IdempotencyError::Running => Self::idempotency_in_progress(),
             IdempotencyError::Store(error) => error.into(),
             IdempotencyError::Signing(_) => Self::internal().because(&error),
         }

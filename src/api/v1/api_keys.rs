@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, Admin};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::access::{self, ApiKey, Scope};
@@ -17,19 +19,26 @@ use crate::domain::id::ApiKeyId;
 use crate::engine::access::NewApiKey;
 use crate::store::api_keys;
 
-#[derive(Serialize)]
-struct ApiKeyView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(super) struct ApiKeyView {
+    #[schema(value_type = shapes::ApiKeyId)]
     id: String,
+    #[schema(value_type = Option<shapes::TenantId>)]
     tenant_id: Option<String>,
     label: String,
     /// Its last four characters.
     tail: String,
+    #[schema(value_type = Vec<shapes::Scope>)]
     scopes: Vec<&'static str>,
     /// The key itself, this once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     key: Option<String>,
+    #[schema(value_type = shapes::Timestamp)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     revoked_at: Option<String>,
 }
 
@@ -48,10 +57,12 @@ impl ApiKeyView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateApiKey {
+    #[schema(value_type = Option<shapes::ApiKeyLabel>)]
     label: Option<String>,
+    #[schema(value_type = Vec<shapes::Scope>, min_items = 1)]
     scopes: Vec<String>,
     /// Reach every tenant; only for callers that do so themselves.
     #[serde(default)]

@@ -5,9 +5,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::api::caller::{Access, Admin};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params};
 use crate::api::problem::Problem;
 use crate::domain::audit::{Entry, Head, INSTALLATION};
@@ -22,17 +24,21 @@ pub(super) struct LogParams {
     log: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct EntryView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(super) struct EntryView {
     number: u32,
+    #[schema(value_type = shapes::Timestamp)]
     at: String,
     /// `signet`, `command-line`, `admin-key`, or the id of an API key.
     actor: String,
     action: String,
     /// What it was done to; absent when that is the tenant or the installation itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     subject: Option<String>,
     /// Byte for byte what the hash covers; as a text where somebody has put something else there.
+    #[schema(value_type = shapes::Json)]
     detail: Detail,
     /// The head of the log up to here, as `signet keys audit --expect` takes it.
     head: String,

@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 use super::patch::not_null;
 use super::views::{AttemptView, DeliveryView};
@@ -11,6 +13,7 @@ use super::webhooks::{missing as missing_webhook, webhook_id};
 use crate::api::Api;
 use crate::api::body::{Faults, Json};
 use crate::api::caller::{Access, DeliveriesReplay, WebhooksRead};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageOf, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
@@ -50,6 +53,12 @@ impl DeliveryParams {
     }
 }
 
+/// States in a row, as they are described.
+pub(super) fn status_list() -> Schema {
+    let one = DeliveryState::NAMES.join("|");
+    Schema::from(shapes::text().pattern(Some(format!("^ *({one}) *(, *({one}) *)*$"))).build())
+}
+
 fn states(words: &str, faults: &mut Faults) -> Vec<&'static str> {
     let mut states = Vec::new();
     for word in words.split(',').map(str::trim) {
@@ -75,7 +84,7 @@ pub(super) async fn list(
 }
 
 /// A delivery with every attempt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WholeDelivery {
     #[serde(flatten)]
     delivery: DeliveryView,
@@ -109,26 +118,33 @@ pub(super) async fn retry(
     Ok((StatusCode::ACCEPTED, axum::Json(DeliveryView::of(delivery))).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replay {
+    #[schema(value_type = shapes::Timestamp)]
     from: String,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     to: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::ReplayStatus, required = false)]
     status: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::EventId, required = false)]
     after: Option<String>,
 }
 
 /// What a replay has made due.
-#[derive(Debug, Serialize)]
-struct ReplayedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Replayed)]
+pub(super) struct ReplayedView {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
     scheduled: u64,
     complete: bool,
     /// What to send as `after` to go on, when the span is not gone through.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::EventId, required = false)]
     after: Option<String>,
 }
 
@@ -183,6 +199,6 @@ async fn one(conn: &mut Conn, key: DeliveryKey) -> Result<Option<Delivery>, Prob
     Ok(deliveries::list(conn, key.webhook_id, &filter, 1).await?.pop())
 }
 
-fn missing() -> Problem {
+pub(super) fn missing() -> Problem {
     Problem::not_found("delivery")
 }

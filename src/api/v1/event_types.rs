@@ -1,18 +1,19 @@
 //! `/v1/event-types`: the catalogue.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::payload;
 use crate::api::Api;
 use crate::api::body::{Faults, Json, words};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::catalogue::{
@@ -23,16 +24,23 @@ use crate::engine::catalogue::{CatalogueError, Place, Put, Wish};
 use crate::store::catalogue;
 
 /// An event type as it is shown.
-#[derive(Debug, Serialize)]
-struct EventTypeView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventTypeEntry)]
+pub(super) struct EventTypeView {
+    #[schema(value_type = shapes::EventType)]
     name: String,
     description: String,
     group: bool,
+    #[schema(value_type = shapes::JsonSchemaOrNull)]
     schema: Option<Box<RawValue>>,
+    #[schema(value_type = shapes::Json)]
     sample: Option<Box<RawValue>>,
     /// The preset that it came with, unchanged.
+    #[schema(value_type = Option<shapes::Preset>)]
     preset: Option<&'static str>,
+    #[schema(value_type = shapes::Timestamp)]
     created_at: String,
+    #[schema(value_type = shapes::Timestamp)]
     updated_at: String,
 }
 
@@ -67,7 +75,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(engine): State<Api>,
     access: Access<WebhooksRead>,
-    Name(name): Name,
+    Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let name: EventType = name.parse().map_err(|_| missing())?;
     let mut reader = engine.store.read().await?;
@@ -75,19 +83,22 @@ pub(super) async fn show(
     Ok(axum::Json(EventTypeView::of(described)).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutEventType {
+    #[schema(value_type = Option<shapes::EventTypeDescription>)]
     description: Option<String>,
     group: Option<bool>,
+    #[schema(value_type = shapes::JsonSchemaOrNull, required = false)]
     schema: Option<Box<RawValue>>,
+    #[schema(value_type = shapes::Json, required = false)]
     sample: Option<Box<RawValue>>,
 }
 
 pub(super) async fn put(
     State(engine): State<Api>,
     access: Access<WebhooksWrite>,
-    Name(name): Name,
+    Path(name): Path<String>,
     Json(body): Json<PutEventType>,
 ) -> Result<Response, Problem> {
     let wish = body.wish(&name)?;
@@ -134,7 +145,7 @@ fn json(value: Box<RawValue>, pointer: &str, bytes_max: usize, faults: &mut Faul
 pub(super) async fn remove(
     State(engine): State<Api>,
     access: Access<WebhooksWrite>,
-    Name(name): Name,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let name: EventType = name.parse().map_err(|_| missing())?;
     match engine.delete_event_type(access.tenant_id, &name).await? {
@@ -144,9 +155,11 @@ pub(super) async fn remove(
 }
 
 /// What an import has made of the catalogue.
-#[derive(Debug, Default, Serialize)]
-struct Imported {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Imported {
+    #[schema(value_type = Vec<shapes::EventType>)]
     made: Vec<String>,
+    #[schema(value_type = Vec<shapes::EventType>)]
     replaced: Vec<String>,
 }
 
@@ -161,9 +174,10 @@ impl Imported {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Import {
+    #[schema(value_type = shapes::OpenApiDocument)]
     openapi: Value,
 }
 
@@ -194,17 +208,6 @@ pub(super) async fn load_preset(
     Ok(axum::Json(Imported::of(put)).into_response())
 }
 
-/// The name of an event type, at the end of the path: also the one that is called like a route beside it.
-pub(super) struct Name(String);
-
-impl FromRequestParts<Api> for Name {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        Ok(Self(parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned()))
-    }
-}
-
-fn missing() -> Problem {
+pub(super) fn missing() -> Problem {
     Problem::not_found("event type")
 }

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, Ref, Schema};
 
 use super::judged::{as_told_before, judged, objections};
 use super::payload;
@@ -14,6 +16,7 @@ use crate::api::Api;
 use crate::api::body::{self, EventJson, Faults, words};
 use crate::api::caller::{Access, EventsWrite, WebhooksRead};
 use crate::api::idempotency;
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::{Entry, Problem};
 use crate::domain::event::{Event, NewEvent, PAYLOAD_BYTES_MAX, Receipt};
@@ -29,24 +32,37 @@ const BATCH_MAX: usize = 1_000;
 /// The most deliveries that are shown with one event; the webhooks' own logs have them all.
 const DELIVERIES_SHOWN_MAX: u32 = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PublishEvent {
+pub(super) struct PublishEvent {
+    #[schema(value_type = shapes::PublishedEventType)]
     r#type: String,
+    #[schema(value_type = shapes::Json)]
     data: Box<RawValue>,
+    #[schema(value_type = Option<shapes::Timestamp>)]
     occurred_at: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PublishBatch {
+pub(super) struct PublishBatch {
+    #[schema(schema_with = batch)]
     events: Vec<Box<RawValue>>,
 }
 
+/// A batch as it is described: one that is no event is refused on its own.
+fn batch() -> Schema {
+    let one = AnyOfBuilder::new().item(Ref::from_schema_name("PublishEvent")).item(Schema::default());
+    ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(BATCH_MAX)).into()
+}
+
 /// An accepted event.
-#[derive(Debug, Serialize)]
-struct ReceiptView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub(super) struct ReceiptView {
+    #[schema(value_type = shapes::EventId)]
     id: String,
+    #[schema(value_type = shapes::EventType)]
     r#type: String,
     deliveries: u32,
 }
@@ -77,9 +93,9 @@ pub(super) async fn publish(
 }
 
 /// What became of one event of a batch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum BatchEntry {
+pub(super) enum BatchEntry {
     Accepted(ReceiptView),
     Refused(Entry),
 }
@@ -116,8 +132,9 @@ pub(super) async fn publish_batch(
     Ok(idempotency::marked(replayed, (status, axum::Json(BatchView { data: entries })).into_response()))
 }
 
-#[derive(Debug, Serialize)]
-struct BatchView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchReceipt)]
+pub(super) struct BatchView {
     data: Vec<BatchEntry>,
 }
 
@@ -171,19 +188,41 @@ fn named(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempot
 }
 
 /// An event as it is shown.
-#[derive(Debug, Serialize)]
-pub(super) struct EventView<D> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventItself)]
+struct EventView {
+    #[schema(value_type = shapes::EventId)]
     id: String,
+    #[schema(value_type = shapes::EventType)]
     r#type: String,
+    #[schema(value_type = shapes::Json)]
     data: Box<RawValue>,
+    #[schema(value_type = shapes::Timestamp)]
     occurred_at: String,
+    #[schema(value_type = shapes::Timestamp)]
     created_at: String,
-    /// How many, in a list; each of them, for one event.
-    deliveries: D,
 }
 
-impl<D> EventView<D> {
-    fn of(event: &Event, deliveries: D) -> Result<Self, Problem> {
+/// An event on a page.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ListedEvent {
+    #[serde(flatten)]
+    event: EventView,
+    /// How many.
+    deliveries: u32,
+}
+
+/// One event, with its deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(super) struct WholeEvent {
+    #[serde(flatten)]
+    event: EventView,
+    deliveries: Vec<DeliveryView>,
+}
+
+impl EventView {
+    fn of(event: &Event) -> Result<Self, Problem> {
         let data = serde_json::from_slice(&event.payload).map_err(|_| Problem::internal())?;
         Ok(Self {
             id: event.id.to_string(),
@@ -191,7 +230,6 @@ impl<D> EventView<D> {
             data,
             occurred_at: event.occurred_at.to_string(),
             created_at: event.accepted_at.to_string(),
-            deliveries,
         })
     }
 }
@@ -205,8 +243,11 @@ pub(super) async fn list(
     let mut reader = engine.store.read().await?;
     let before = page.after.map(EventId::from_bytes);
     let fetched = events::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;
-    let views: Result<Vec<(EventId, EventView<u32>)>, Problem> =
-        fetched.iter().map(|event| Ok((event.id, EventView::of(event, event.deliveries)?))).collect();
+    let view = |event: &Event| -> Result<ListedEvent, Problem> {
+        Ok(ListedEvent { event: EventView::of(event)?, deliveries: event.deliveries })
+    };
+    let views: Result<Vec<(EventId, ListedEvent)>, Problem> =
+        fetched.iter().map(|event| Ok((event.id, view(event)?))).collect();
     Ok(axum::Json(page.show(views?, |(id, _)| *id.as_bytes(), |(_, view)| view)).into_response())
 }
 
@@ -214,12 +255,13 @@ pub(super) async fn show(
     State(engine): State<Api>,
     access: Access<WebhooksRead>,
     Path(id): Path<String>,
-) -> Result<axum::Json<EventView<Vec<DeliveryView>>>, Problem> {
+) -> Result<axum::Json<WholeEvent>, Problem> {
     let missing = || Problem::not_found("event");
     let id: EventId = id.parse().map_err(|_| missing())?;
     let tenant_id: TenantId = access.tenant_id;
     let mut reader = engine.store.read().await?;
     let event = events::get(reader.conn(), tenant_id, id).await?.ok_or_else(missing)?;
     let found = deliveries::of_event(reader.conn(), tenant_id, id, DELIVERIES_SHOWN_MAX).await?;
-    Ok(axum::Json(EventView::of(&event, found.into_iter().map(DeliveryView::of).collect())?))
+    let deliveries = found.into_iter().map(DeliveryView::of).collect();
+    Ok(axum::Json(WholeEvent { event: EventView::of(&event)?, deliveries }))
 }

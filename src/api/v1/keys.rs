@@ -3,12 +3,14 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::views::AttemptView;
 use crate::api::Api;
 use crate::api::body::OptionalJson;
 use crate::api::caller::{Access, KeysRead, KeysRotate};
-use crate::api::page::{List, Page, PageParams, Params, Path};
+use crate::api::openapi::shapes;
+use crate::api::page::{List, Page, PageParams, Pagination, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
 use crate::domain::id::WebhookId;
@@ -21,17 +23,25 @@ use crate::engine::rotate::Haste;
 const PLAN_ENTRIES: usize = 6;
 const REASON_CHARS_MAX: usize = 200;
 
-#[derive(Debug, Serialize)]
-struct KeyView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SigningKey)]
+pub(super) struct KeyView {
+    #[schema(value_type = shapes::KeyId)]
     kid: String,
+    #[schema(value_type = shapes::Algorithm)]
     algorithm: &'static str,
+    #[schema(value_type = shapes::KeyState)]
     state: &'static str,
+    #[schema(value_type = shapes::Timestamp)]
     published_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     activated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     retired_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     revoked_at: Option<String>,
 }
 
@@ -56,8 +66,10 @@ impl KeyView {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Ring {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyRing)]
+pub(super) struct Ring {
+    #[schema(value_type = shapes::Url)]
     jwks_uri: String,
     /// What somebody should know who looks after receivers.
     warnings: Vec<&'static str>,
@@ -76,7 +88,7 @@ pub(super) async fn list(State(engine): State<Api>, access: Access<KeysRead>) ->
     Ok(axum::Json(Ring { jwks_uri, warnings, data }).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotate {
     /// Also when some receivers cannot have heard of the standby.
@@ -84,8 +96,9 @@ pub(super) struct Rotate {
     force: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Rotated {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Rotated {
+    #[schema(value_type = shapes::KeyId)]
     active_kid: String,
 }
 
@@ -99,16 +112,19 @@ pub(super) async fn rotate(
     Ok(axum::Json(Rotated { active_kid: kid.to_string() }).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Revoke {
+    #[schema(max_length = 200)]
     reason: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Revoked {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Revoked {
     #[serde(rename = "revoked_kid")]
+    #[schema(value_type = shapes::KeyId)]
     kid: String,
+    #[schema(value_type = Option<shapes::KeyId>)]
     active_kid: Option<String>,
     /// How many webhooks are told by an event that only the new set verifies.
     webhooks_told: u64,
@@ -130,20 +146,25 @@ pub(super) async fn revoke(
     Ok(axum::Json(Revoked { kid, active_kid, webhooks_told: revoked.told }).into_response())
 }
 
-#[derive(Debug, Serialize)]
-struct Plan {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyPlan)]
+pub(super) struct Plan {
     data: Vec<PlannedStep>,
 }
 
-#[derive(Debug, Serialize)]
-struct PlannedStep {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlannedStep {
+    #[schema(value_type = shapes::Timestamp)]
     at: String,
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::KeyId, required = false)]
     kid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::KeyId, required = false)]
     retires_kid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Algorithm, required = false)]
     algorithm: Option<&'static str>,
 }
 
@@ -160,7 +181,8 @@ impl PlannedStep {
             Step::Withdraw { kid } => ("withdraw", Some(kid), None),
             Step::Archive { kid } => ("archive", Some(kid), None),
         };
-        let text = |kid: Option<Kid>| kid.map(|kid| kid.to_string());
+        // Keys that are yet to be made have none.
+        let text = |kid: Option<Kid>| kid.filter(|kid| !kid.is_made_up()).map(|kid| kid.to_string());
         Self { at: at.to_string(), action, kid: text(kid), retires_kid: text(retires_kid), algorithm }
     }
 }
@@ -171,7 +193,7 @@ pub(super) async fn plan(State(engine): State<Api>, access: Access<KeysRead>) ->
     Ok(axum::Json(Plan { data: plan.into_iter().map(PlannedStep::of).collect() }).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rehearse {
     /// Whether each receiver is also sent a delivery whose signatures are wrong.
@@ -179,27 +201,34 @@ pub(super) struct Rehearse {
     wrong_signature: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Performed {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rehearsed)]
+pub(super) struct Performed {
     /// The key that signs next.
+    #[schema(value_type = shapes::KeyId)]
     kid: String,
     /// How many of these webhooks did not acknowledge what it signed.
     could_not_verify: usize,
     /// How many acknowledged a delivery whose signatures were wrong: they verify nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = usize, required = false)]
     accepted_wrong_signature: Option<usize>,
-    #[serde(flatten)]
-    page: Page<RehearsedView>,
+    data: Vec<RehearsedView>,
+    pagination: Pagination,
 }
 
-#[derive(Debug, Serialize)]
-struct RehearsedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RehearsedWebhook)]
+pub(super) struct RehearsedView {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
     verified: bool,
     attempt: AttemptView,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
     accepted_wrong_signature: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AttemptView, required = false)]
     wrong_signature_attempt: Option<AttemptView>,
 }
 
@@ -232,11 +261,13 @@ pub(super) async fn rehearse(
     let refused = rehearsed.iter().filter(|rehearsed| !rehearsed.is_verified()).count();
     let accepted = rehearsed.iter().filter(|rehearsed| rehearsed.accepted_forgery() == Some(true)).count();
     let views = rehearsed.into_iter().map(RehearsedView::of).collect();
+    let Page { data, pagination } = page.made_of(views, next.map(|id| *id.as_bytes()));
     let performed = Performed {
         kid: kid.to_string(),
         could_not_verify: refused,
         accepted_wrong_signature: body.wrong_signature.then_some(accepted),
-        page: page.made_of(views, next.map(|id| *id.as_bytes())),
+        data,
+        pagination,
     };
     Ok(axum::Json(performed).into_response())
 }

@@ -4,6 +4,7 @@
 mod api_keys;
 mod audit_log;
 mod deliveries;
+mod described;
 mod event_types;
 mod events;
 mod judged;
@@ -15,11 +16,14 @@ mod views;
 mod webhooks;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Method;
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
+use super::openapi::Described;
+use super::problem::Problem;
 use super::{Api, idempotency};
 use crate::domain::access::Scope::{
     self, Admin, DeliveriesReplay, EventsWrite, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
@@ -51,10 +55,18 @@ pub struct Route {
     /// Whether its handler sees to it itself that what is asked twice under one key is done once.
     does_once: bool,
     handler: fn() -> MethodRouter<Api>,
+    /// What the description of the API says of it.
+    pub(super) described: fn() -> Described,
 }
 
-const fn route(method: Method, path: &'static str, scope: Scope, handler: fn() -> MethodRouter<Api>) -> Route {
-    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, does_once: false, handler }
+const fn route(
+    method: Method,
+    path: &'static str,
+    scope: Scope,
+    handler: fn() -> MethodRouter<Api>,
+    described: fn() -> Described,
+) -> Route {
+    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, does_once: false, handler, described }
 }
 
 impl Route {
@@ -70,48 +82,102 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 38] = [
-    route(Method::POST, "/v1/events", EventsWrite, || post(events::publish)).taking(EVENT_BYTES_MAX).doing_once(),
-    route(Method::POST, "/v1/events/batch", EventsWrite, || post(events::publish_batch))
-        .taking(BATCH_BYTES_MAX)
+pub static ROUTES: [Route; 35] = [
+    route(Method::POST, "/v1/events", EventsWrite, || post(events::publish), described::events::publish)
+        .taking(EVENT_BYTES_MAX)
         .doing_once(),
-    route(Method::GET, "/v1/events", WebhooksRead, || get(events::list)),
-    route(Method::GET, "/v1/events/{id}", WebhooksRead, || get(events::show)),
-    route(Method::GET, "/v1/webhooks", WebhooksRead, || get(webhooks::list)),
-    route(Method::POST, "/v1/webhooks", WebhooksWrite, || post(webhooks::create)),
-    route(Method::GET, "/v1/webhooks/{id}", WebhooksRead, || get(webhooks::show)),
-    route(Method::PATCH, "/v1/webhooks/{id}", WebhooksWrite, || patch(webhooks::change)),
-    route(Method::DELETE, "/v1/webhooks/{id}", WebhooksWrite, || delete(webhooks::remove)),
-    route(Method::POST, "/v1/webhooks/{id}/test", WebhooksWrite, || post(webhooks::test)),
-    route(Method::POST, "/v1/webhooks/{id}/activate", WebhooksWrite, || post(webhooks::activate)),
-    route(Method::POST, "/v1/webhooks/{id}/secret/rotate", WebhooksWrite, || post(webhooks::rotate_secret)),
-    route(Method::POST, "/v1/webhooks/{id}/replay", DeliveriesReplay, || post(deliveries::replay)),
-    route(Method::GET, "/v1/webhooks/{id}/deliveries", WebhooksRead, || get(deliveries::list)),
-    route(Method::GET, "/v1/webhooks/{id}/deliveries/{event_id}", WebhooksRead, || get(deliveries::show)),
-    route(Method::POST, "/v1/webhooks/{id}/deliveries/{event_id}/retry", DeliveriesReplay, || post(deliveries::retry)),
-    route(Method::GET, "/v1/event-types", WebhooksRead, || get(event_types::list)),
-    route(Method::GET, "/v1/event-types/{name}", WebhooksRead, || get(event_types::show)),
-    route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
-    route(Method::DELETE, "/v1/event-types/{name}", WebhooksWrite, || delete(event_types::remove)),
-    route(Method::POST, "/v1/event-types/presets/{name}", WebhooksWrite, || post(event_types::load_preset)),
-    // A type may be called like the route.
-    route(Method::GET, "/v1/event-types/import", WebhooksRead, || get(event_types::show)),
-    route(Method::PUT, "/v1/event-types/import", WebhooksWrite, || put(event_types::put)).taking(EVENT_TYPE_BYTES_MAX),
-    route(Method::DELETE, "/v1/event-types/import", WebhooksWrite, || delete(event_types::remove)),
-    route(Method::POST, "/v1/event-types/import", WebhooksWrite, || post(event_types::import)).taking(IMPORT_BYTES_MAX),
-    route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list)),
-    route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan)),
-    route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate)),
-    route(Method::POST, "/v1/admin/keys/rehearse", KeysRotate, || post(keys::rehearse)),
-    route(Method::POST, "/v1/admin/keys/{kid}/revoke", KeysRotate, || post(keys::revoke)),
-    route(Method::GET, "/v1/admin/tenants", Admin, || get(tenants::list)),
-    route(Method::POST, "/v1/admin/tenants", Admin, || post(tenants::create)),
-    route(Method::GET, "/v1/admin/tenants/{id}", Admin, || get(tenants::show)),
-    route(Method::PATCH, "/v1/admin/tenants/{id}", Admin, || patch(tenants::change)),
-    route(Method::GET, "/v1/admin/api-keys", Admin, || get(api_keys::list)),
-    route(Method::POST, "/v1/admin/api-keys", Admin, || post(api_keys::create)),
-    route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke)),
-    route(Method::GET, "/v1/admin/audit-log", Admin, || get(audit_log::list)),
+    route(
+        Method::POST,
+        "/v1/events/batch",
+        EventsWrite,
+        || post(events::publish_batch),
+        described::events::publish_batch,
+    )
+    .taking(BATCH_BYTES_MAX)
+    .doing_once(),
+    route(Method::GET, "/v1/events", WebhooksRead, || get(events::list), described::events::list),
+    route(Method::GET, "/v1/events/{id}", WebhooksRead, || get(events::show), described::events::show),
+    route(Method::GET, "/v1/webhooks", WebhooksRead, || get(webhooks::list), described::webhooks::list),
+    route(Method::POST, "/v1/webhooks", WebhooksWrite, || post(webhooks::create), described::webhooks::create),
+    route(Method::GET, "/v1/webhooks/{id}", WebhooksRead, || get(webhooks::show), described::webhooks::show),
+    route(Method::PATCH, "/v1/webhooks/{id}", WebhooksWrite, || patch(webhooks::change), described::webhooks::change),
+    route(Method::DELETE, "/v1/webhooks/{id}", WebhooksWrite, || delete(webhooks::remove), described::webhooks::remove),
+    route(Method::POST, "/v1/webhooks/{id}/test", WebhooksWrite, || post(webhooks::test), described::webhooks::test),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/activate",
+        WebhooksWrite,
+        || post(webhooks::activate),
+        described::webhooks::activate,
+    ),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/secret/rotate",
+        WebhooksWrite,
+        || post(webhooks::rotate_secret),
+        described::webhooks::rotate_secret,
+    ),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/replay",
+        DeliveriesReplay,
+        || post(deliveries::replay),
+        described::deliveries::replay,
+    ),
+    route(
+        Method::GET,
+        "/v1/webhooks/{id}/deliveries",
+        WebhooksRead,
+        || get(deliveries::list),
+        described::deliveries::list,
+    ),
+    route(
+        Method::GET,
+        "/v1/webhooks/{id}/deliveries/{event_id}",
+        WebhooksRead,
+        || get(deliveries::show),
+        described::deliveries::show,
+    ),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/deliveries/{event_id}/retry",
+        DeliveriesReplay,
+        || post(deliveries::retry),
+        described::deliveries::retry,
+    ),
+    route(Method::GET, "/v1/event-types", WebhooksRead, || get(event_types::list), described::event_types::list),
+    route(Method::POST, "/v1/event-types", WebhooksWrite, || post(event_types::import), described::event_types::import)
+        .taking(IMPORT_BYTES_MAX),
+    route(Method::GET, "/v1/event-types/{name}", WebhooksRead, || get(event_types::show), described::event_types::show),
+    route(Method::PUT, "/v1/event-types/{name}", WebhooksWrite, || put(event_types::put), described::event_types::put)
+        .taking(EVENT_TYPE_BYTES_MAX),
+    route(
+        Method::DELETE,
+        "/v1/event-types/{name}",
+        WebhooksWrite,
+        || delete(event_types::remove),
+        described::event_types::remove,
+    ),
+    route(
+        Method::POST,
+        "/v1/event-types/presets/{name}",
+        WebhooksWrite,
+        || post(event_types::load_preset),
+        described::event_types::load_preset,
+    ),
+    route(Method::GET, "/v1/admin/keys", KeysRead, || get(keys::list), described::keys::list),
+    route(Method::GET, "/v1/admin/keys/plan", KeysRead, || get(keys::plan), described::keys::plan),
+    route(Method::POST, "/v1/admin/keys/rotate", KeysRotate, || post(keys::rotate), described::keys::rotate),
+    route(Method::POST, "/v1/admin/keys/rehearse", KeysRotate, || post(keys::rehearse), described::keys::rehearse),
+    route(Method::POST, "/v1/admin/keys/{kid}/revoke", KeysRotate, || post(keys::revoke), described::keys::revoke),
+    route(Method::GET, "/v1/admin/tenants", Admin, || get(tenants::list), described::tenants::list),
+    route(Method::POST, "/v1/admin/tenants", Admin, || post(tenants::create), described::tenants::create),
+    route(Method::GET, "/v1/admin/tenants/{id}", Admin, || get(tenants::show), described::tenants::show),
+    route(Method::PATCH, "/v1/admin/tenants/{id}", Admin, || patch(tenants::change), described::tenants::change),
+    route(Method::GET, "/v1/admin/api-keys", Admin, || get(api_keys::list), described::api_keys::list),
+    route(Method::POST, "/v1/admin/api-keys", Admin, || post(api_keys::create), described::api_keys::create),
+    route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke), described::api_keys::revoke),
+    route(Method::GET, "/v1/admin/audit-log", Admin, || get(audit_log::list), described::audit_log::list),
 ];
 
 pub(super) fn routes(engine: &Api) -> Router<Api> {
@@ -123,6 +189,19 @@ pub(super) fn routes(engine: &Api) -> Router<Api> {
             let once = move |request, next| idempotency::once(engine.clone(), scope, request, next);
             handler = handler.route_layer(middleware::from_fn(once));
         }
+        if !(route.described)().takes_query() {
+            handler = handler.route_layer(middleware::from_fn(without_parameters));
+        }
         router.route(route.path, handler.route_layer(DefaultBodyLimit::max(route.body_bytes_max)))
     })
+}
+
+/// Refuses parameters where there are none: who sends one believes that it does something.
+async fn without_parameters(request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        None | Some("") => next.run(request).await,
+        Some(_) => {
+            Problem::malformed("this route has no parameters; leave out what follows the question mark").into_response()
+        }
+    }
 }

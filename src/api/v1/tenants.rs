@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::patch::{Patched, not_null};
 use crate::api::Api;
-use crate::api::body::{Faults, Json};
+use crate::api::body::{Faults, Json, Whole};
 use crate::api::caller::{Access, Admin};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
@@ -23,41 +25,54 @@ use crate::engine::Terms;
 use crate::engine::tenants::{CutOverChoice, NewTenant, PolicyChoice, TenantChange};
 use crate::store::tenants;
 
-#[derive(Debug, Serialize)]
-struct TenantView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tenant)]
+pub(super) struct TenantView {
+    #[schema(value_type = shapes::TenantId)]
     id: String,
     name: String,
+    #[schema(value_type = shapes::Url)]
     issuer: String,
+    #[schema(value_type = shapes::Url)]
     jwks_uri: String,
+    #[schema(value_type = shapes::Algorithm)]
     algorithm: &'static str,
     /// A change of algorithm that will happen.
     cut_over: Option<CutOverView>,
     key_policy: PolicyView,
     token_subject: String,
+    #[schema(value_type = shapes::TokenLifetime)]
     token_ttl: u16,
     catalogue: CatalogueView,
     default: bool,
+    #[schema(value_type = shapes::Timestamp)]
     created_at: String,
 }
 
 /// How strictly the catalogue of event types is kept.
-#[derive(Debug, Serialize)]
-struct CatalogueView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CatalogueRules)]
+pub(super) struct CatalogueView {
     closed: bool,
     enforce_schema: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct CutOverView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CutOver)]
+pub(super) struct CutOverView {
+    #[schema(value_type = shapes::Algorithm)]
     algorithm: &'static str,
+    #[schema(value_type = shapes::Timestamp)]
     at: String,
 }
 
 /// How the keys rotate, in seconds.
-#[derive(Debug, Serialize)]
-struct PolicyView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyPolicy)]
+pub(super) struct PolicyView {
     /// Whether it is the installation's and changes with it, or the tenant's own.
     inherited: bool,
+    #[schema(value_type = shapes::Profile)]
     profile: &'static str,
     period_seconds: u64,
     publish_ahead_seconds: u64,
@@ -97,24 +112,33 @@ impl TenantView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateTenant {
+    #[schema(value_type = shapes::TenantName)]
     name: String,
+    #[schema(value_type = Option<shapes::Algorithm>)]
     algorithm: Option<String>,
     key_policy: Option<PolicyWish>,
+    #[schema(value_type = Option<shapes::TokenSubject>)]
     token_subject: Option<String>,
-    token_ttl: Option<i64>,
+    #[schema(value_type = Option<shapes::TokenLifetime>)]
+    token_ttl: Option<Whole<i64>>,
 }
 
 /// Margins of a tenant's own; what is left out is as the installation is configured.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = KeyPolicyWish)]
 pub(super) struct PolicyWish {
+    #[schema(value_type = Option<shapes::Profile>)]
     profile: Option<String>,
-    period_seconds: Option<u32>,
-    publish_ahead_seconds: Option<u32>,
-    grace_seconds: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    period_seconds: Option<Whole<u32>>,
+    #[schema(value_type = Option<u32>)]
+    publish_ahead_seconds: Option<Whole<u32>>,
+    #[schema(value_type = Option<u32>)]
+    grace_seconds: Option<Whole<u32>>,
 }
 
 impl PolicyWish {
@@ -123,7 +147,9 @@ impl PolicyWish {
             None => Some(standard.profile()),
             Some(name) => faults.take("/key_policy/profile", Profile::parse(name).ok_or("is standard or development")),
         };
-        let span = |seconds: Option<u32>, standard| seconds.map_or(standard, |s| Duration::from_secs(u64::from(s)));
+        let span = |seconds: Option<Whole<u32>>, standard| {
+            seconds.map_or(standard, |Whole(seconds)| Duration::from_secs(u64::from(seconds)))
+        };
         let usual = standard.margins();
         let margins = Margins {
             period: span(self.period_seconds, usual.period),
@@ -166,7 +192,7 @@ impl CreateTenant {
         }
         let algorithm = self.algorithm.and_then(|name| algorithm(&name, "/algorithm", &mut faults));
         let key_policy = self.key_policy.and_then(|wish| wish.policy(terms.key_policy, &mut faults));
-        let ttl = self.token_ttl.and_then(|seconds| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
+        let ttl = self.token_ttl.and_then(|Whole(seconds)| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
         faults.none()?;
         Ok(NewTenant {
             algorithm: algorithm.unwrap_or(standard.algorithm),
@@ -179,40 +205,50 @@ impl CreateTenant {
 }
 
 /// What is to be changed; what is left out stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeTenant {
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::TenantName, required = false)]
     name: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::TokenSubject, required = false)]
     token_subject: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
-    token_ttl: Option<i64>,
+    #[schema(value_type = shapes::TokenLifetime, required = false)]
+    token_ttl: Option<Whole<i64>>,
     /// Null takes a policy of its own away.
     #[serde(default)]
+    #[schema(value_type = Option<PolicyWish>)]
     key_policy: Patched<PolicyWish>,
     /// Null calls a change of algorithm off.
     #[serde(default)]
+    #[schema(value_type = Option<CutOverWish>)]
     cut_over: Patched<CutOverWish>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = CatalogueWish, required = false)]
     catalogue: Option<CatalogueWish>,
 }
 
 /// How strictly the catalogue shall be kept; what is left out stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CatalogueWish {
+pub(super) struct CatalogueWish {
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = bool, required = false)]
     closed: Option<bool>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = bool, required = false)]
     enforce_schema: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CutOverWish {
+pub(super) struct CutOverWish {
+    #[schema(value_type = shapes::Algorithm)]
     algorithm: String,
     /// As soon as no receiver is hurt, if it is left out.
+    #[schema(value_type = Option<shapes::Timestamp>)]
     at: Option<String>,
 }
 
@@ -236,7 +272,8 @@ impl ChangeTenant {
         if let Some(subject) = &self.token_subject {
             faults.take("/token_subject", tenant::check_subject(subject));
         }
-        let token_ttl = self.token_ttl.and_then(|seconds| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
+        let token_ttl =
+            self.token_ttl.and_then(|Whole(seconds)| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
         let key_policy = match self.key_policy {
             Patched::Absent => None,
             Patched::Null => Some(PolicyChoice::Installation),

@@ -1,27 +1,39 @@
 //! How deliveries and attempts are shown, wherever they are.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::api::openapi::shapes;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState, Outcome};
 
 /// A delivery, without its attempts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub(super) struct DeliveryView {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
+    #[schema(value_type = shapes::EventId)]
     event_id: String,
+    #[schema(value_type = shapes::EventType)]
     event: String,
+    #[schema(value_type = shapes::DeliveryStatus)]
     status: &'static str,
     attempts: u32,
     /// Absent once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     last_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u16, required = false)]
     last_status_code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Failure, required = false)]
     last_failure: Option<&'static str>,
 }
 
@@ -48,17 +60,22 @@ impl DeliveryView {
 }
 
 /// One attempt: what was answered, or why nothing was.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub(super) struct AttemptView {
     number: u32,
+    #[schema(value_type = shapes::Timestamp)]
     at: String,
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u16, required = false)]
     status_code: Option<u16>,
     /// `dns`, `blocked`, `connect`, `tls`, `timeout`, `protocol` or `internal`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Failure, required = false)]
     failure: Option<&'static str>,
     response_excerpt: String,
+    #[schema(value_type = Option<shapes::KeyId>)]
     kid: Option<String>,
 }
 

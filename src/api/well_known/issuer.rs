@@ -3,8 +3,12 @@
 
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{algorithms, published};
+use crate::api::openapi::{Answer, Described, shapes};
+use crate::api::problem::Problem;
 use crate::domain::delivery::ATTEMPT_WITHIN;
 use crate::domain::key_ring::Profile;
 use crate::domain::retry::{Jitter, RETRY_AFTER_MAX};
@@ -17,19 +21,25 @@ use crate::engine::keys::TenantKeys;
 /// behind by so much, and one that is ahead should allow as much.
 const LEEWAY_SECONDS: i64 = Validity::BACKDATED_SECONDS;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookIssuer)]
 struct Document<'a> {
+    #[schema(value_type = shapes::Url)]
     issuer: &'a str,
+    #[schema(value_type = shapes::Url)]
     jwks_uri: String,
     /// The one in use first.
+    #[schema(value_type = Vec<shapes::Algorithm>)]
     signing_alg_values_supported: Vec<&'static str>,
+    #[schema(value_type = Vec<shapes::Format>)]
     formats_supported: Vec<&'static str>,
     token: Tokens,
     retries: Retries,
     keys: Keys,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuerTokens)]
 struct Tokens {
     /// What its header says as `typ`.
     typ: &'static str,
@@ -42,7 +52,8 @@ struct Tokens {
     subject: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuerRetries)]
 struct Retries {
     /// How long a receiver may take to answer.
     timeout_seconds: u64,
@@ -54,8 +65,10 @@ struct Retries {
     retry_after_max_seconds: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuerKeys)]
 struct Keys {
+    #[schema(value_type = shapes::Profile)]
     profile: &'static str,
     /// How long one signs before the next one does.
     period_seconds: u64,
@@ -65,6 +78,23 @@ struct Keys {
     grace_seconds: u64,
     /// How long the set may be cached.
     jwks_max_age_seconds: u64,
+}
+
+pub(super) fn described(id: &str) -> Described {
+    let example = json!({
+        "issuer": "https://signet.example.com", "jwks_uri": "https://signet.example.com/.well-known/jwks.json",
+        "signing_alg_values_supported": ["ES256"], "formats_supported": ["token"],
+        "token": {"typ": "JWT", "lifetime_seconds": 300, "backdated_seconds": 5, "leeway_seconds": 5, "subject": "signet webhooks"},
+        "retries": {"timeout_seconds": 30, "waits_seconds": [0, 5, 300], "jitter_max": 0.2, "retry_after_max_seconds": 86_400},
+        "keys": {
+            "profile": "standard", "period_seconds": 7_776_000, "publish_ahead_seconds": 604_800, "grace_seconds": 604_800,
+            "jwks_max_age_seconds": 300,
+        },
+    });
+    let words = "Everything a receiver needs to set itself up, so that nobody copies numbers out of a manual.";
+    Described::new(id, "How deliveries are signed and retried", words)
+        .answers::<Document>(Answer::ok("The document."), example, &[])
+        .refuses([Problem::unavailable()])
 }
 
 pub(super) fn shown(keys: &TenantKeys, terms: &Terms) -> Response {

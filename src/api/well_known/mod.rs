@@ -7,7 +7,6 @@ mod media_type;
 
 use std::collections::HashSet;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
@@ -16,12 +15,15 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
-use super::Api;
+use super::openapi::{Answer, Described, shapes};
 use super::page::Path;
 use super::problem::Problem;
+use super::{Api, Public};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::Profile;
 use crate::engine::keys::TenantKeys;
@@ -32,14 +34,56 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What key sets and discovery documents are served with.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/.well-known/jwks.json", get(default_jwks).options(preflight))
-        .route("/{tenant_id}/.well-known/jwks.json", get(tenant_jwks).options(preflight))
-        .route("/.well-known/openid-configuration", get(default_discovery).options(preflight))
-        .route("/{tenant_id}/.well-known/openid-configuration", get(tenant_discovery).options(preflight))
-        .route("/.well-known/webhook-issuer", get(default_issuer).options(preflight))
-        .route("/{tenant_id}/.well-known/webhook-issuer", get(tenant_issuer).options(preflight))
+/// The documents, for the default tenant and below each issuer.
+pub(super) fn public() -> Vec<Public> {
+    type Handlers = [MethodRouter<Api>; 2];
+    let both = |paths: [&'static str; 2], handlers: Handlers, described: [Described; 2]| {
+        let [default, named] = described;
+        let named = named.path::<shapes::TenantId>("tenant_id", "Whose.").refuses([Problem::no_route()]);
+        let all = paths.into_iter().zip(handlers).zip([default, named]);
+        all.map(|((path, handler), described)| Public { path, handler: handler.options(preflight), described })
+    };
+    let jwks = ["/.well-known/jwks.json", "/{tenant_id}/.well-known/jwks.json"];
+    let discovery = ["/.well-known/openid-configuration", "/{tenant_id}/.well-known/openid-configuration"];
+    let issuer = ["/.well-known/webhook-issuer", "/{tenant_id}/.well-known/webhook-issuer"];
+    both(jwks, [get(default_jwks), get(tenant_jwks)], ["jwks", "jwksOfTenant"].map(describe_jwks))
+        .chain(both(
+            discovery,
+            [get(default_discovery), get(tenant_discovery)],
+            ["openidConfiguration", "openidConfigurationOfTenant"].map(describe_discovery),
+        ))
+        .chain(both(
+            issuer,
+            [get(default_issuer), get(tenant_issuer)],
+            ["webhookIssuer", "webhookIssuerOfTenant"].map(issuer::described),
+        ))
+        .collect()
+}
+
+fn describe_jwks(id: &str) -> Described {
+    let example = json!({"keys": [{
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    }]});
+    Described::new(
+        id,
+        "The public keys (RFC 7517)",
+        "What tokens are verified against. Keys stand here long before they sign. May be cached for as long as `Cache-Control` says.",
+    )
+    .answers::<shapes::KeySet>(Answer::ok("The key set."), example, &[])
+    .answers_nothing(StatusCode::NOT_MODIFIED, "The caller has it: `If-None-Match` named its `ETag`.")
+    .refuses([Problem::unavailable()])
+}
+
+fn describe_discovery(id: &str) -> Described {
+    let example = json!({
+        "issuer": "https://signet.example.com", "jwks_uri": "https://signet.example.com/.well-known/jwks.json",
+        "id_token_signing_alg_values_supported": ["ES256"], "subject_types_supported": ["public"], "response_types_supported": ["id_token"],
+    });
+    let words = "The part of OpenID Connect Discovery 1.0 by which libraries find the keys by themselves.";
+    Described::new(id, "Where the keys are, as OpenID Connect says it", words)
+        .answers::<Discovery>(Answer::ok("The document."), example, &[])
+        .refuses([Problem::unavailable()])
 }
 
 async fn default_jwks(State(engine): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -79,11 +123,14 @@ fn named(engine: &Api, tenant_id: &str) -> Result<std::sync::Arc<TenantKeys>, Pr
     id.and_then(|id| engine.keys_of(id)).ok_or_else(Problem::no_route)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Discovery<'a> {
+    #[schema(value_type = shapes::Url)]
     issuer: &'a str,
+    #[schema(value_type = shapes::Url)]
     jwks_uri: String,
     /// What is published, the algorithm in use first: receivers that configure themselves are ready for a cut-over.
+    #[schema(value_type = Vec<shapes::Algorithm>)]
     id_token_signing_alg_values_supported: Vec<&'static str>,
     subject_types_supported: [&'a str; 1],
     response_types_supported: [&'a str; 1],

@@ -38,6 +38,11 @@ impl Kid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it stands in a plan for one that is yet to be made.
+    pub fn is_made_up(&self) -> bool {
+        self.0.starts_with('(')
+    }
 }
 
 impl fmt::Display for Kid {

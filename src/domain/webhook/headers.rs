@@ -7,12 +7,12 @@ use crate::domain::secret::Secret;
 /// How many headers a webhook may add.
 pub const HEADERS_MAX: usize = 16;
 /// The longest name, in bytes.
-const NAME_BYTES_MAX: usize = 64;
+pub const NAME_BYTES_MAX: usize = 64;
 /// The longest value, in bytes.
-const VALUE_BYTES_MAX: usize = 1_024;
+pub const VALUE_BYTES_MAX: usize = 1_024;
 
 /// Names that HTTP, our client or a format needs for itself.
-const RESERVED: [&str; 17] = [
+pub const RESERVED: [&str; 17] = [
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -32,7 +32,7 @@ const RESERVED: [&str; 17] = [
     "x-request-id",
 ];
 /// Whatever begins like this is ours, a proxy's or a browser's.
-const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "sec-", "signature", "signet-", "webhook-"];
+pub const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "sec-", "signature", "signet-", "webhook-"];
 
 /// A header's name (RFC 9110 5.6.2), in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

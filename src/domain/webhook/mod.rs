@@ -2,15 +2,15 @@
 
 mod activation;
 mod handling;
-mod headers;
+pub mod headers;
 pub mod life;
 mod url;
 
 pub use activation::{Activation, ActivationMethod, MalformedInterval};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
-pub use headers::{CustomHeaders, HEADERS_MAX, HeaderName, MalformedHeader};
+pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
 pub use life::{DisabledReason, News, Occurrence, WebhookState};
-pub use url::{MalformedUrl, PlainHttp, WebhookUrl};
+pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl};
 
 use super::event_type::Subscription;
 use super::id::{TenantId, WebhookId};
@@ -20,8 +20,8 @@ use super::time::Timestamp;
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 /// The longest description, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 500;
-/// The longest audience, in bytes.
-pub const AUDIENCE_BYTES_MAX: usize = 1_024;
+/// The longest audience, in characters.
+pub const AUDIENCE_CHARS_MAX: usize = 1_024;
 
 /// How a delivery is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -76,7 +76,7 @@ fn body(route: &Route, receiver_url: &str) -> String {
         ("POST", "/v1/webhooks") => json!({"url": receiver_url, "events": ["user"]}),
         ("PATCH", "/v1/webhooks/{id}") => json!({"description": "changed"}),
         ("PUT", "/v1/event-types/{name}") => json!({"description": "an event type"}),
-        ("POST", "/v1/event-types/import") => {
+        ("POST", "/v1/event-types") => {
             json!({"openapi": {"openapi": "3.1.0", "webhooks": {"order": {"post": {}}}}})
         }
         ("POST", "/v1/webhooks/{id}/replay") => json!({"from": "2026-03-01T00:00:00Z"}),

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
-use crate::api::body::Faults;
+use crate::api::body::{Faults, Whole};
+use crate::api::openapi::shapes;
 use crate::domain::event_type::Subscription;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    AUDIENCE_BYTES_MAX, Activation, ActivationMethod, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Format,
-    Handling, HeaderName, MalformedHeader, SUBSCRIPTIONS_MAX,
+    AUDIENCE_CHARS_MAX, Activation, ActivationMethod, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Format,
+    Handling, HeaderName, MalformedHeader, SUBSCRIPTIONS_MAX, WAITS_MAX,
 };
 
 /// What is shown in the place of a header's value.
@@ -21,10 +24,18 @@ pub(super) const OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3_600;
 pub(super) const OVERLAP_SECONDS_STANDARD: u64 = 24 * 3_600;
 
 /// A schedule of a webhook's own.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RetryWish)]
 pub(super) struct Retry {
-    schedule: Vec<u64>,
+    #[schema(schema_with = waits)]
+    schedule: Vec<Whole<u64>>,
+}
+
+/// What a schedule may be, as it is described: beside this, all of it lasts 14 days at most.
+fn waits() -> Schema {
+    let wait = shapes::integer(1, 604_800).description(Some("Seconds before the next attempt."));
+    ArrayBuilder::new().items(wait).max_items(Some(WAITS_MAX)).into()
 }
 
 pub(super) fn subscriptions(names: &[String], faults: &mut Faults) -> Vec<Subscription> {
@@ -59,8 +70,8 @@ pub(super) fn format(text: &str, faults: &mut Faults) -> Option<Format> {
 }
 
 pub(super) fn audience(text: String, faults: &mut Faults) -> Option<String> {
-    let fits = !text.is_empty() && text.len() <= AUDIENCE_BYTES_MAX && !text.chars().any(char::is_control);
-    let wanted = format!("is 1 to {AUDIENCE_BYTES_MAX} bytes of text without control characters");
+    let fits = (1..=AUDIENCE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let wanted = format!("is 1 to {AUDIENCE_CHARS_MAX} characters, none of them a control character");
     faults.take("/audience", fits.then_some(text).ok_or(wanted))
 }
 
@@ -101,19 +112,20 @@ pub(super) fn all_headers(named: BTreeMap<String, Option<String>>, faults: &mut 
 }
 
 pub(super) fn retry_policy(retry: &Retry, faults: &mut Faults) -> Option<RetryPolicy> {
-    faults.take("/retry/schedule", Handling::retry_policy(&retry.schedule))
+    let seconds: Vec<u64> = retry.schedule.iter().map(|Whole(seconds)| *seconds).collect();
+    faults.take("/retry/schedule", Handling::retry_policy(&seconds))
 }
 
-pub(super) fn timeout(seconds: u64, faults: &mut Faults) -> Option<Duration> {
+pub(super) fn timeout(Whole(seconds): Whole<u64>, faults: &mut Faults) -> Option<Duration> {
     faults.take("/timeout_seconds", Handling::timeout(seconds))
 }
 
-pub(super) fn rate(count: u32, faults: &mut Faults) -> Option<DeliveryRate> {
+pub(super) fn rate(Whole(count): Whole<u32>, faults: &mut Faults) -> Option<DeliveryRate> {
     faults.take("/rate_limit", DeliveryRate::per_second(count))
 }
 
-pub(super) fn overlap(seconds: Option<u64>, faults: &mut Faults) -> Duration {
-    let seconds = seconds.unwrap_or(OVERLAP_SECONDS_STANDARD);
+pub(super) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Duration {
+    let seconds = seconds.map_or(OVERLAP_SECONDS_STANDARD, |Whole(seconds)| seconds);
     if seconds > OVERLAP_SECONDS_MAX {
         faults.add("/overlap_seconds", format!("is at most {OVERLAP_SECONDS_MAX}, a week; 0 ends the old one at once"));
     }
@@ -121,16 +133,21 @@ pub(super) fn overlap(seconds: Option<u64>, faults: &mut Faults) -> Duration {
 }
 
 /// What its receiver must show before it is sent anything.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActivationWish {
+    #[schema(value_type = shapes::ActivationMethod)]
     method: String,
-    every_seconds: Option<u64>,
+    #[schema(value_type = Option<shapes::ActivationInterval>)]
+    every_seconds: Option<Whole<u64>>,
 }
 
 pub(super) fn activation(wish: &ActivationWish, faults: &mut Faults) -> Option<Activation> {
     let known: Vec<&str> = ActivationMethod::ALL.into_iter().map(ActivationMethod::as_str).collect();
     let method = ActivationMethod::parse(&wish.method).ok_or_else(|| format!("is one of: {}", known.join(", ")));
     let method = faults.take("/activation/method", method)?;
-    faults.take("/activation/every_seconds", Activation::new(method, wish.every_seconds.map(Duration::from_secs)))
+    faults.take(
+        "/activation/every_seconds",
+        Activation::new(method, wish.every_seconds.map(|Whole(seconds)| Duration::from_secs(seconds))),
+    )
 }

@@ -9,40 +9,52 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 use super::judged::refuse_unknown;
 use super::patch::{Patched, not_null};
 use super::views::AttemptView;
 use crate::api::Api;
-use crate::api::body::{Faults, Json, OptionalJson};
+use crate::api::body::{Faults, Json, OptionalJson, Whole};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
+use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::audit::Actor;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Format, Handling, PlainHttp, WebhookUrl};
+use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, WebhookUrl};
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
 use members::{ActivationWish, Retry};
 
-use view::WebhookView;
+pub(super) use view::WebhookView;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
+    #[schema(value_type = shapes::WebhookUrl)]
     url: String,
+    #[schema(schema_with = subscription_list)]
     events: Vec<String>,
+    #[schema(value_type = Option<shapes::WebhookDescription>)]
     description: Option<String>,
+    #[schema(value_type = Option<shapes::Format>)]
     format: Option<String>,
+    #[schema(value_type = Option<shapes::Audience>)]
     audience: Option<String>,
+    #[schema(value_type = Option<shapes::Headers>)]
     headers: Option<BTreeMap<String, Option<String>>>,
+    #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
     retry: Option<Retry>,
-    timeout_seconds: Option<u64>,
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
+    timeout_seconds: Option<Whole<u64>>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000)]
+    rate_limit: Option<Whole<u32>>,
     activation: Option<ActivationWish>,
     enabled: Option<bool>,
 }
@@ -117,31 +129,42 @@ pub(super) async fn show(
     webhook.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeWebhook {
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::WebhookUrl, required = false)]
     url: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(schema_with = subscription_list, required = false)]
     events: Option<Vec<String>>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::WebhookDescription, required = false)]
     description: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::Format, required = false)]
     format: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<shapes::Audience>)]
     audience: Patched<String>,
     /// A merge patch of its own: what is not named stays.
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::HeaderChanges, required = false)]
     headers: Option<BTreeMap<String, Option<String>>>,
     #[serde(default)]
+    #[schema(value_type = Option<Retry>)]
     retry: Patched<Retry>,
     #[serde(default)]
-    timeout_seconds: Patched<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
+    timeout_seconds: Patched<Whole<u64>>,
     #[serde(default)]
-    rate_limit: Patched<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000)]
+    rate_limit: Patched<Whole<u32>>,
     #[serde(default)]
+    #[schema(value_type = Option<ActivationWish>)]
     activation: Patched<ActivationWish>,
     #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = bool, required = false)]
     enabled: Option<bool>,
 }
 
@@ -192,21 +215,27 @@ pub(super) async fn remove(
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateSecret {
     /// For how long the one before signs too.
     #[serde(default)]
-    overlap_seconds: Option<u64>,
+    #[schema(value_type = Option<shapes::Overlap>)]
+    overlap_seconds: Option<Whole<u64>>,
     #[serde(default)]
+    #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
 }
 
 /// Another signing secret, shown once.
-#[derive(Serialize)]
-struct RotatedView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RotatedSecret)]
+pub(in crate::api::v1) struct RotatedView {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
+    #[schema(value_type = shapes::Secret)]
     signing_secret: String,
+    #[schema(value_type = shapes::Timestamp)]
     previous_expires_at: String,
 }
 
@@ -231,17 +260,21 @@ pub(super) async fn rotate_secret(
     Ok(axum::Json(view).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestWebhook {
+    #[schema(value_type = shapes::EventType)]
     event: String,
 }
 
 /// What came of a test delivery.
-#[derive(Debug, Serialize)]
-struct Tested {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api::v1) struct Tested {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
+    #[schema(value_type = shapes::EventId)]
     event_id: String,
+    #[schema(value_type = shapes::EventType)]
     event: String,
     delivered: bool,
     attempt: AttemptView,
@@ -268,14 +301,19 @@ pub(super) async fn test(
 }
 
 /// What came of asking a receiver whether it wants deliveries.
-#[derive(Debug, Serialize)]
-struct ActivatedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Activated)]
+pub(in crate::api::v1) struct ActivatedView {
+    #[schema(value_type = shapes::WebhookId)]
     webhook_id: String,
     activated: bool,
+    #[schema(value_type = shapes::WebhookStatus)]
     status: &'static str,
+    #[schema(value_type = shapes::ActivationMethod)]
     method: &'static str,
     /// Why it was not activated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     reason: Option<String>,
 }
 
@@ -294,6 +332,11 @@ pub(super) async fn activate(
         reason: shown.refusal.map(|refusal| refusal.to_string()),
     };
     Ok(axum::Json(view).into_response())
+}
+
+/// What a webhook may subscribe to, as it is described.
+fn subscription_list() -> Schema {
+    shapes::list_of::<shapes::Subscription>(1, SUBSCRIPTIONS_MAX)
 }
 
 /// What is not an id cannot be the id of one of theirs either.

@@ -4,59 +4,84 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::members::MASK;
+use crate::api::openapi::shapes;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{Activation, DeliveryRate, Webhook, WebhookState};
 
 /// Its signing secret is shown once, when it is made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub(in crate::api::v1) struct WebhookView {
+    #[schema(value_type = shapes::WebhookId)]
     id: String,
+    #[schema(value_type = shapes::Url)]
     url: String,
+    #[schema(value_type = Vec<shapes::Subscription>)]
     events: Vec<String>,
     description: String,
+    #[schema(value_type = shapes::Format)]
     format: &'static str,
     audience: String,
     /// Its own headers, with a mask for each value.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     headers: BTreeMap<String, &'static str>,
     enabled: bool,
+    #[schema(value_type = shapes::WebhookStatus)]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     failing_since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::DisabledReason, required = false)]
     disabled_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     disabled_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Secret, required = false)]
     signing_secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = RetryView, required = false)]
     retry: Option<RetryView>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     timeout_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false)]
     rate_limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ActivationView, required = false)]
     activation: Option<ActivationView>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     last_delivery_at: Option<String>,
+    #[schema(value_type = shapes::Timestamp)]
     created_at: String,
+    #[schema(value_type = shapes::Timestamp)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
-struct RetryView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OwnRetry)]
+pub(in crate::api::v1) struct RetryView {
     /// The wait before each attempt after the first, in seconds.
     schedule: Vec<u64>,
 }
 
 /// What its receiver must show before it is sent anything.
-#[derive(Serialize)]
-struct ActivationView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Activation)]
+pub(in crate::api::v1) struct ActivationView {
+    #[schema(value_type = shapes::ActivationMethod)]
     method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     every_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
     due_at: Option<String>,
 }
 

@@ -1,0 +1,246 @@
+//! What the members of requests and answers look like, for the description of the API. Bounds and words come from where they
+//! are checked, so that a shape says what is true. None of these is ever made; fields name them in the place of their own type.
+
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::access;
+use crate::domain::catalogue;
+use crate::domain::delivery::{DeliveryState, FailureKind};
+use crate::domain::event_type;
+use crate::domain::id;
+use crate::domain::key_ring;
+use crate::domain::tenant;
+use crate::domain::token::{self, TokenTtl};
+use crate::domain::webhook::headers::{HEADERS_MAX, NAME_BYTES_MAX, RESERVED, RESERVED_PREFIXES, VALUE_BYTES_MAX};
+use crate::domain::webhook::{self, URL_BYTES_MAX};
+
+/// The characters of Crockford's base32, of which a ULID is written; the first holds three bits only.
+const ULID: &str = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
+/// Twenty-six of them, for examples.
+pub(in crate::api) const ULID_EXAMPLE: &str = "01J9ZW3K8Q5T7B2M4N6P8R0S1V";
+
+macro_rules! shapes {
+    ($($(#[doc = $doc:literal])+ $name:ident: $schema:expr;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub(in crate::api) enum $name {}
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    let words = concat!($($doc, " "),+).trim().to_owned();
+                    let object: ObjectBuilder = $schema;
+                    RefOr::T(object.description(Some(words)).build().into())
+                }
+            }
+
+            impl ToSchema for $name {}
+        )+
+    };
+}
+
+shapes! {
+    /// The id of a tenant.
+    TenantId: id(id::TenantId::PREFIX);
+    /// The id of a webhook.
+    WebhookId: id(id::WebhookId::PREFIX);
+    /// The id of an event: the same on every attempt and replay, equal to the token's `jti` and the header `webhook-id`.
+    EventId: id(id::EventId::PREFIX);
+    /// The id of an API key; not the key itself.
+    ApiKeyId: id(id::ApiKeyId::PREFIX);
+    /// The name of one request, which the server's log knows it by.
+    RequestId: id(id::RequestId::PREFIX);
+    /// The thumbprint of a public key (RFC 7638): the `kid` of tokens and JWKs.
+    KeyId: text().pattern(Some("^[A-Za-z0-9_-]{43}$")).examples([json!("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]);
+    /// An instant (RFC 3339), from 1970 on. Answers are in UTC.
+    Timestamp: text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).examples([json!("2026-03-01T12:00:00Z")]);
+    /// Segments of a-z, 0-9 and _ joined by dots.
+    EventType: text().max_length(Some(event_type::NAME_BYTES_MAX)).pattern(Some(event_type_pattern())).examples([json!("user.created")]);
+    /// An event type that a platform may publish: any that does not begin with the segment `signet`.
+    PublishedEventType: text().max_length(Some(event_type::NAME_BYTES_MAX)).pattern(Some(published_pattern())).examples([json!("user.created")]);
+    /// The name of an event type, which covers all beneath it too, or `*` for everything that the platform publishes.
+    Subscription: text().max_length(Some(event_type::NAME_BYTES_MAX)).pattern(Some(subscription_pattern())).examples([json!("user"), json!("*")]);
+    /// An absolute https URL without user name, password or fragment.
+    WebhookUrl: text().max_length(Some(URL_BYTES_MAX)).format(Some(SchemaFormat::Custom("webhook-url".to_owned()))).examples([json!("https://example.com/webhooks")]);
+    /// An absolute URL.
+    Url: text().format(Some(SchemaFormat::Custom("uri".to_owned()))).examples([json!("https://signet.example.com/.well-known/jwks.json")]);
+    /// How deliveries are written.
+    Format: one_of(webhook::Format::ALL.map(webhook::Format::as_str));
+    /// `active` and `failing` are sent deliveries, `pending` and `disabled` are not.
+    WebhookStatus: one_of(["active", "failing", "pending", "disabled"]);
+    /// Why a webhook was disabled: on request, because its receiver answered 410, or because it failed for five days.
+    DisabledReason: one_of(webhook::DisabledReason::ALL.map(webhook::DisabledReason::as_str));
+    /// `pending` before the first attempt, `failed` between attempts; the others are ends.
+    DeliveryStatus: one_of(DeliveryState::NAMES);
+    /// Why nothing was answered.
+    Failure: one_of(FailureKind::ALL.map(FailureKind::as_str));
+    /// How a receiver shows that it wants deliveries: it echoes a signed challenge, or names us when asked with `OPTIONS` (CloudEvents 1.0).
+    ActivationMethod: one_of(webhook::ActivationMethod::ALL.map(webhook::ActivationMethod::as_str));
+    /// One thing that an API key allows; `admin` allows everything.
+    Scope: one_of(access::Scope::ALL.map(access::Scope::as_str));
+    /// An algorithm of RFC 7518 or RFC 8037.
+    Algorithm: one_of(token::Algorithm::ALL.map(token::Algorithm::as_str));
+    /// `development` accepts margins of seconds, which hurt receivers that cache keys.
+    Profile: one_of(key_ring::Profile::ALL.map(key_ring::Profile::as_str));
+    /// What becomes of a key: announced, in use, still published, over.
+    KeyState: one_of(["pending", "active", "retiring", "archived", "revoked"]);
+    /// What is replayed: what was not delivered, or everything.
+    ReplayStatus: one_of(["failed", "all"]);
+    /// A catalogue that comes with Signet.
+    Preset: one_of(catalogue::Preset::ALL.map(catalogue::Preset::as_str));
+    /// Words for people.
+    WebhookDescription: text().max_length(Some(webhook::DESCRIPTION_CHARS_MAX)).pattern(Some("^[^\\u0000]*$"));
+    /// Words for people.
+    EventTypeDescription: text().max_length(Some(catalogue::DESCRIPTION_CHARS_MAX)).pattern(Some("^[^\\u0000]*$"));
+    /// What tokens name as their `aud`.
+    Audience: text().min_length(Some(1)).max_length(Some(webhook::AUDIENCE_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// A shared secret: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0).
+    Secret: text().pattern(Some(SECRET)).examples([json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]);
+    /// A name for people.
+    TenantName: text().min_length(Some(1)).max_length(Some(tenant::NAME_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// The `sub` of a tenant's tokens.
+    TokenSubject: text().min_length(Some(1)).max_length(Some(tenant::TOKEN_SUBJECT_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// Seconds after which a receiver must show again that it wants deliveries.
+    ActivationInterval: integer(3_600, 31_536_000);
+    /// Seconds for which the secrets before sign too.
+    Overlap: integer(0, 604_800);
+    /// How long tokens live, in seconds.
+    TokenLifetime: integer(TokenTtl::MIN.into(), TokenTtl::MAX.into());
+    /// A label for people.
+    ApiKeyLabel: text().max_length(Some(access::LABEL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// Any JSON that every receiver reads alike (RFC 7493): no member twice, at most 64 levels. It is signed byte for byte as it comes.
+    Json: ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    /// A JSON Schema (draft 2020-12 unless it says otherwise) without references to elsewhere, or null for none.
+    JsonSchemaOrNull: any_of([Type::Object, Type::Boolean, Type::Null]).examples([json!({"type": "object"})]);
+    /// A JWK Set (RFC 7517). Private numbers are in none of its keys.
+    KeySet: ObjectBuilder::new().property("keys", ArrayBuilder::new().items(jwk())).required("keys");
+    /// This document.
+    Description: ObjectBuilder::new().property("openapi", text());
+    /// An OpenAPI 3.1 document with a `webhooks` section.
+    OpenApiDocument: ObjectBuilder::new().property("openapi", text().pattern(Some(r"^3\.1(\.|$)"))).required("openapi")
+        .property("webhooks", imported_types()).required("webhooks").examples([json!({"openapi": "3.1.0", "webhooks": {}})]);
+}
+
+/// Headers by name. A name is no header that HTTP or Signet sets itself, and stands there once whatever its case.
+pub(in crate::api) enum Headers {}
+
+impl PartialSchema for Headers {
+    fn schema() -> RefOr<Schema> {
+        headers(header_value().into())
+    }
+}
+
+impl ToSchema for Headers {}
+
+/// Headers to be set, or with null taken away; those that are not named stay.
+pub(in crate::api) enum HeaderChanges {}
+
+impl PartialSchema for HeaderChanges {
+    fn schema() -> RefOr<Schema> {
+        let nullable = header_value().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        headers(nullable.into())
+    }
+}
+
+impl ToSchema for HeaderChanges {}
+
+fn headers(value: Schema) -> RefOr<Schema> {
+    let object = ObjectBuilder::new()
+        .property_names(Some(Schema::Object(text().pattern(Some(header_name_pattern())).build())))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(value))))
+        .max_properties(Some(HEADERS_MAX))
+        .description(Some("Headers by name: none that HTTP or Signet sets itself, and each once whatever its case."))
+        .examples([json!({"authorization": "Bearer of-the-receiver"})]);
+    RefOr::T(object.build().into())
+}
+
+/// What [`HeaderName::parse`] takes, as an ECMA-262 expression, which has no switch to ignore case.
+fn header_name_pattern() -> String {
+    let any_case = |name: &str| -> String {
+        let either = |c: char| format!("[{}{c}]", c.to_ascii_uppercase());
+        name.chars().map(|c| if c.is_ascii_lowercase() { either(c) } else { c.into() }).collect()
+    };
+    let names: Vec<String> = RESERVED.into_iter().map(|name| format!("{}$", any_case(name))).collect();
+    let prefixes: Vec<String> = RESERVED_PREFIXES.into_iter().map(any_case).collect();
+    let reserved = [names, prefixes].concat().join("|");
+    format!("^(?!{reserved})[A-Za-z0-9!#$%&'*+.^_`|~-]{{1,{NAME_BYTES_MAX}}}$")
+}
+
+fn header_value() -> ObjectBuilder {
+    // One that is the mask that answers show would be taken for a mistake.
+    text().max_length(Some(VALUE_BYTES_MAX)).pattern(Some(r"^(?!\*\*\*$)[!-~]([ -~\t]*[!-~])?$"))
+}
+
+/// A page's place in a list.
+pub(in crate::api) fn cursor() -> Object {
+    let format = SchemaFormat::Custom("cursor".to_owned());
+    text().format(Some(format)).build()
+}
+
+pub(in crate::api) fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// A whole number of a range.
+pub(in crate::api) fn integer(least: u32, most: u32) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
+}
+
+/// A list of this many things of a kind.
+pub(in crate::api) fn list_of<T: ToSchema>(least: usize, most: usize) -> Schema {
+    ArrayBuilder::new().items(T::schema()).min_items(Some(least)).max_items(Some(most)).into()
+}
+
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// Base64 ends in three ways, of which each leaves other bits unused in its last digit.
+const SECRET: &str = "^whsec_(?:(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/][AQgw]==)?\
+                      |(?:[A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$";
+
+fn any_of<const N: usize>(types: [Type; N]) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::from_iter(types))
+}
+
+fn id(prefix: &str) -> ObjectBuilder {
+    let example: Value = format!("{prefix}_{ULID_EXAMPLE}").into();
+    text().pattern(Some(format!("^{prefix}_{ULID}$"))).examples([example])
+}
+
+fn imported_types() -> ObjectBuilder {
+    let operation =
+        ObjectBuilder::new().description(Some("A path item: its `post` has the schema and the example of the data."));
+    ObjectBuilder::new()
+        .property_names(Some(Schema::Object(text().pattern(Some(published_pattern())).build())))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(operation.build().into()))))
+        .min_properties(Some(1))
+}
+
+fn jwk() -> Object {
+    ["kty", "use", "alg", "kid"]
+        .into_iter()
+        .fold(ObjectBuilder::new(), |jwk, name| jwk.property(name, text()).required(name))
+        .build()
+}
+
+fn one_of<const N: usize>(words: [&'static str; N]) -> ObjectBuilder {
+    text().enum_values(Some(words))
+}
+
+fn event_type_pattern() -> String {
+    format!("^{}$", segments())
+}
+
+fn published_pattern() -> String {
+    format!("^(?!signet(\\.|$)){}$", segments())
+}
+
+fn subscription_pattern() -> String {
+    format!("^(\\*|{})$", segments())
+}
+
+fn segments() -> String {
+    format!("[a-z0-9_]+(\\.[a-z0-9_]+){{0,{}}}", event_type::SEGMENTS_MAX - 1)
+}
