@@ -42,7 +42,6 @@ say 'lints'
 cargo clippy --locked --all-targets -- -D warnings
 
 say 'rust, on SQLite'
-cargo build --locked
 run=(cargo test)
 if command -v cargo-nextest >/dev/null; then run=(cargo nextest run); fi
 # Some tests are about PostgreSQL whatever the others run on.
@@ -62,8 +61,11 @@ npm ci --silent --prefix tests/receivers/hanko
 npm ci --silent --prefix tests/receivers/clients/node
 venv=tests/receivers/.venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt
+"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt -r tests/openapi/requirements.txt
 "$venv/bin/python" tests/receivers/run.py --signet target/debug/signet
+
+say 'everything that the description of the API allows and forbids, briefly'
+"$venv/bin/python" tests/openapi/run.py --signet target/debug/signet --examples 10
 
 say 'crashes of nodes and of their database, briefly'
 "$venv/bin/python" tests/crash/test_audit.py

@@ -1,0 +1,64 @@
+"""What Schemathesis cannot draw from a schema: values that mean something to the server."""
+
+import datetime
+import itertools
+import json
+import os
+import urllib.error
+import urllib.request
+from urllib.parse import quote
+
+import schemathesis
+from hypothesis import strategies
+
+URL = os.environ["SIGNET_URL"]
+AUTHORIZATION = {"Authorization": f"Bearer {os.environ['SIGNET_KEY']}"}
+RECEIVER = os.environ["SIGNET_RECEIVER"]
+UTC = datetime.timezone.utc
+
+# A receiver on this machine: nothing is sent elsewhere.
+paths = strategies.text("abcdefghijklmnopqrstuvwxyz0123456789-_/", max_size=20)
+schemathesis.openapi.format("webhook-url", paths.map(lambda path: f"{RECEIVER}/{path}"))
+
+# From 1970 on, which is as far back as events reach.
+instants = strategies.datetimes(
+    min_value=datetime.datetime(1970, 1, 2),
+    max_value=datetime.datetime(9999, 12, 30),
+    timezones=strategies.just(UTC),
+)
+schemathesis.openapi.format("date-time", instants.map(lambda instant: instant.isoformat().replace("+00:00", "Z")))
+
+numbers = itertools.count()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Requests that are meant to be carried out name a cursor of the very list, and themselves as nobody else did."""
+    generation = case.meta and case.meta.generation
+    if not generation or not generation.mode.is_positive:
+        return
+    if case.query and "cursor" in case.query:
+        cursor = next_cursor(case)
+        case.query.pop("cursor")
+        if cursor:
+            case.query["cursor"] = cursor
+    name = case.headers and case.headers.get("Idempotency-Key")
+    if name:
+        case.headers["Idempotency-Key"] = f"{name[:200]}-{next(numbers)}"
+
+
+def next_cursor(case):
+    """The one that a page of this list gives, if it has a second page."""
+    path = case.path
+    for parameter, value in (case.path_parameters or {}).items():
+        path = path.replace("{" + parameter + "}", quote(str(value), safe=""))
+    headers = dict(AUTHORIZATION)
+    if case.headers and case.headers.get("X-Tenant-ID"):
+        headers["X-Tenant-ID"] = case.headers["X-Tenant-ID"]
+    log = (case.query or {}).get("log")
+    query = f"?limit=1&log={log}" if log else "?limit=1"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(URL + path + query, headers=headers)) as answer:
+            return json.load(answer)["pagination"]["next_cursor"]
+    except (urllib.error.HTTPError, ValueError, KeyError):
+        return None
