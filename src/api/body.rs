@@ -14,6 +14,7 @@ use serde_path_to_error::{Path, Segment};
 use super::Api;
 use super::problem::{Fault, Problem};
 use super::v1::BATCH_BYTES_MAX;
+use crate::domain::webhook::members;
 use crate::engine::ingest::Reservation;
 
 /// The bytes of a JSON body with events in it, and the memory that was set aside for them before they were read.
@@ -200,6 +201,12 @@ fn too_large() -> Problem {
 /// Collects what is wrong with the members of a request, so that all of it is said at once.
 #[derive(Default)]
 pub(super) struct Faults(Vec<Fault>);
+
+impl members::Faults for Faults {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl ToString) {
+        Self::add(self, pointer, detail);
+    }
+}
 
 impl Faults {
     pub(super) fn add(&mut self, pointer: impl Into<String>, detail: impl ToString) {

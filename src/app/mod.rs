@@ -149,6 +149,7 @@ async fn demo(config: Config) -> Result<()> {
         key_provider: config::KeyProvider::Local,
         pkcs11: None,
         admin_key: Some(Secret::new(api_key.clone())),
+        webhooks: Vec::new(),
         egress_allow: vec!["127.0.0.0/8".parse()?],
         plain_http: PlainHttp::Accepted,
         ..config

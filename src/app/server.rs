@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{self, Doors};
 use super::opening;
 use crate::cli::banner::{self, Banner, Warning};
-use crate::config::Config;
+use crate::config::{Config, Faults};
 use crate::domain::access::{ApiKeySecret, Scope};
 use crate::domain::key_ring::Profile;
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
+use crate::engine::webhooks::DeclareError;
 use crate::engine::{Engine, Inboxes, activation, dispatch, ingest, leftovers, nodes, rotate, senders, settle, sweep};
 use crate::store::queue;
 use crate::{api, engine};
@@ -85,6 +86,7 @@ impl Server {
             // The others wait for this node's word that it serves their keys.
             engine.join().await?;
         }
+        declare_webhooks(&engine, config).await?;
         let made_api_key = if config.admin_key.is_some() { None } else { first_api_key(&engine).await? };
         let jobs = Jobs::start(&engine, opened.inboxes, listener)?;
         Ok(Self { engine, url, jobs, made_master_key: opened.made_master_key, made_api_key, _lock: lock })
@@ -250,6 +252,18 @@ impl Drop for Alarm {
             self.lost.cancel();
         }
     }
+}
+
+/// Makes declared webhooks what the configuration says. A node that cannot is gone before anybody counts on it.
+async fn declare_webhooks(engine: &Engine, config: &Config) -> Result<()> {
+    let declared = engine.declare_webhooks(&config.webhooks).await;
+    if declared.is_err() && engine.store.is_shared() {
+        engine.leave().await?;
+    }
+    declared.map_err(|error| match error {
+        DeclareError::Faulty(faults) => Faults(faults).into(),
+        error => anyhow::Error::from(error).context("webhooks cannot be made what the configuration declares"),
+    })
 }
 
 async fn release_what_a_dead_server_held(engine: &Engine) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod key_provider;
 mod settings;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -23,7 +24,7 @@ pub use settings::{SETTINGS, Setting};
 use crate::domain::key_ring::{KeyPolicy, Margin, Margins, Profile};
 use crate::domain::quota::Quota;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::PlainHttp;
+use crate::domain::webhook::{DeclaredWebhook, PlainHttp};
 
 pub use key_provider::{KeyProvider, Pkcs11};
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub key_policy: KeyPolicy,
     /// How often each API key may ask, if that is limited.
     pub quota: Option<Quota>,
+    /// Webhooks that nobody but the configuration changes.
+    pub webhooks: Vec<DeclaredWebhook>,
 }
 
 impl Config {
@@ -116,7 +119,7 @@ pub fn parse(
     file_name: &str,
     file: &str,
 ) -> Result<Config, Faults> {
-    let mut given = Given { values: BTreeMap::new(), faults: Vec::new() };
+    let mut given = Given { values: BTreeMap::new(), tables: Vec::new(), faults: Vec::new() };
     given.add_file(file_name, file);
     for setting in SETTINGS {
         if let Some(value) = environment(setting.variable).filter(|value| !value.is_empty()) {
@@ -133,6 +136,8 @@ pub fn parse(
 /// Values as text, each with where it came from.
 struct Given {
     values: BTreeMap<&'static str, (String, String)>,
+    /// The webhooks of the file.
+    tables: Vec<webhooks::Table>,
     faults: Vec<String>,
 }
 
@@ -150,6 +155,10 @@ impl Given {
                 self.faults.push(format!("{file_name}: `{name}` is not a setting"));
                 continue;
             };
+            if setting.name == webhooks::NAME {
+                self.add_tables(file_name, &value);
+                continue;
+            }
             match text_of(&value) {
                 Some(text) => {
                     self.values.insert(setting.name, (text, format!("`{name}` in {file_name}")));
@@ -196,6 +205,7 @@ impl Given {
         let revocations_file = self.read("revocations_file", |text| Ok(some(text).map(PathBuf::from)));
         let key_policy = self.key_policy();
         let quota = self.quota();
+        let webhooks = self.declared(plain_http);
         let beside_master_key = master_key_file.clone().unwrap_or_default();
         let config = (|| {
             Some(Config {
@@ -214,6 +224,7 @@ impl Given {
                 revocations_file: revocations_file?.unwrap_or_else(|| beside_master_key.with_file_name("revoked-keys")),
                 key_policy: key_policy?,
                 quota,
+                webhooks,
             })
         })();
         match config {

@@ -22,7 +22,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 22] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -84,6 +84,11 @@ pub const SETTINGS: [Setting; 21] = [
         "SIGNET_API_RATE_BURST",
         "",
         "How many of them at once. Without it, as many as in a second",
+    ),
+    secret(
+        "webhooks",
+        "SIGNET_WEBHOOKS",
+        "Webhooks that the API does not change, as JSON: a list of them, or {…};{…}; in signet.toml, tables [[webhooks]]",
     ),
     setting("log", "SIGNET_LOG", "info", "What is logged: a tracing filter, such as warn or signet=debug"),
     setting(

@@ -25,6 +25,8 @@ pub enum Actor {
     /// Somebody with the operator's own key from the settings.
     AdminKey,
     ApiKey(ApiKeyId),
+    /// Whoever wrote the configuration that a server was started with.
+    Configuration,
 }
 
 impl Actor {
@@ -41,6 +43,7 @@ impl fmt::Display for Actor {
             Self::CommandLine => f.write_str("command-line"),
             Self::AdminKey => f.write_str("admin-key"),
             Self::ApiKey(id) => fmt::Display::fmt(id, f),
+            Self::Configuration => f.write_str("configuration"),
         }
     }
 }

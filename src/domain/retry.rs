@@ -64,8 +64,15 @@ impl RetryPolicy {
         if outcome.is_acknowledged() {
             return Settlement::Ended(Ending::Delivered);
         }
+        if matches!(outcome, Outcome::Answered { status_code: 410, .. }) {
+            return Settlement::Gone;
+        }
+        self.settle_failure(attempt, outcome, now, jitter)
+    }
+
+    /// The same for an attempt that is known to have failed, and for receivers whose 410 is a failure like any other.
+    pub fn settle_failure(&self, attempt: u32, outcome: &Outcome, now: Timestamp, jitter: Jitter) -> Settlement {
         let asked = match *outcome {
-            Outcome::Answered { status_code: 410, .. } => return Settlement::Gone,
             Outcome::Answered { status_code: 429 | 503, retry_after } => retry_after.unwrap_or_default(),
             Outcome::Answered { .. } | Outcome::Failed(_) => Duration::ZERO,
         };
@@ -112,6 +119,16 @@ mod tests {
         check(9, Outcome::Failed(FailureKind::Timeout), in_seconds(24 * HOUR));
         check(10, answered(500, None), Settlement::Ended(Ending::Exhausted));
         check(1, answered(410, None), Settlement::Gone);
+    }
+
+    #[test]
+    fn a_410_that_disables_nothing_is_a_failure_like_any_other() {
+        let policy = RetryPolicy::standard();
+
+        for attempt in 1..=10 {
+            let of = |status| policy.settle_failure(attempt, &answered(status, None), NOW, Jitter::from_unit(0.5));
+            assert_eq!(of(410), of(500));
+        }
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Engine {
     ) -> Result<WebhookState, WebhookError> {
         let Some(occurrence) = occurrence else { return Ok(webhook.state) };
         let now = self.clock.now();
-        let (state, news) = webhook.state.after(occurrence, now);
+        let (state, news) = webhook.after(occurrence, now);
         webhook.state = state;
         if occurrence == Occurrence::Activated {
             webhook.activation = webhook.activation.map(|activation| activation.shown_at(now));

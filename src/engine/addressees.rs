@@ -12,7 +12,7 @@ use super::health::Health;
 use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{CustomHeaders, Handling, WebhookState, WebhookUrl};
+use crate::domain::webhook::{CustomHeaders, Handling, Origin, WebhookState, WebhookUrl};
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError};
 use crate::store::webhooks::{self, Listener};
@@ -40,6 +40,7 @@ pub(super) struct Addressee {
     /// Shared with earlier versions of the same webhook.
     pub(super) pace: Arc<Pace>,
     pub(super) health: Arc<Health>,
+    pub(super) origin: Origin,
     /// As it was in this version.
     pub(super) state: WebhookState,
     /// When its owner last changed it, or it was disabled.
@@ -134,6 +135,7 @@ impl Engine {
             handling: webhook.handling,
             pace: Arc::default(),
             health: Arc::default(),
+            origin: webhook.origin,
             state: webhook.state,
             changed_at: webhook.updated_at,
             version: webhook.version,

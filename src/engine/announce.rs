@@ -14,7 +14,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 use crate::domain::key_ring::Kid;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{News, Webhook, WebhookState};
+use crate::domain::webhook::{News, Origin, Webhook, WebhookState};
 use crate::store::deliveries::Ended;
 use crate::store::queue::Entry;
 use crate::store::{Conn, StoreError, events, queue, webhooks};
@@ -67,6 +67,9 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut data = json!({"webhook_id": webhook.id.to_string(), "url": webhook.url.audience()});
+        if webhook.origin == Origin::Declared {
+            data["declared"] = json!(true);
+        }
         match webhook.state {
             WebhookState::Enabled | WebhookState::Pending { .. } => {}
             WebhookState::Failing { since, .. } => data["failing_since"] = json!(since.to_string()),

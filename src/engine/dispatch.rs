@@ -21,7 +21,7 @@ use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Sett
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::CustomHeaders;
+use crate::domain::webhook::{CustomHeaders, Origin};
 use crate::egress::{Egress, Parcel};
 use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
@@ -262,9 +262,15 @@ impl Engine {
     fn judged(&self, claim: Claim, attempt: Attempt, addressee: &Addressee) -> Verdict {
         let (now, jitter) = (self.clock.now(), self.clock.jitter());
         let policy = addressee.handling.retry_policy.as_ref().unwrap_or(&self.terms.retry_policy);
-        let settlement = policy.settle(claim.attempt, &attempt.outcome, now, jitter);
+        let settlement = match policy.settle(claim.attempt, &attempt.outcome, now, jitter) {
+            // Nothing that its receiver says disables it.
+            Settlement::Gone if addressee.origin == Origin::Declared => {
+                policy.settle_failure(claim.attempt, &attempt.outcome, now, jitter)
+            }
+            settlement => settlement,
+        };
         tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
-        let occurrence = addressee.health.note(addressee.state, &attempt, now);
+        let occurrence = addressee.health.note((addressee.origin, addressee.state), &attempt, now);
         Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version, occurrence }
     }
 

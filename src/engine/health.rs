@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::domain::delivery::{Attempt, FailureKind, Outcome};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{News, Occurrence, WebhookState};
+use crate::domain::webhook::{News, Occurrence, Origin, WebhookState};
 use crate::store::webhooks::{self, Listener};
 use crate::store::{Conn, StoreError};
 
@@ -31,7 +31,12 @@ impl Health {
 
     /// Takes note of an attempt at a receiver that was in this state; answers what is to be written down, which is seldom
     /// anything.
-    pub(super) fn note(&self, state: WebhookState, attempt: &Attempt, now: Timestamp) -> Option<Occurrence> {
+    pub(super) fn note(
+        &self,
+        (origin, state): (Origin, WebhookState),
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Option<Occurrence> {
         let mut failing_since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if attempt.outcome.is_acknowledged() {
             *failing_since = None;
@@ -46,7 +51,7 @@ impl Health {
         let is_due = match state {
             WebhookState::Enabled => now >= since.plus(NOTED_AFTER),
             WebhookState::Failing { .. } | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => {
-                state.after(failed, now).0 != state
+                state.after(origin, failed, now).0 != state
             }
         };
         is_due.then_some(failed)
@@ -85,7 +90,7 @@ impl Engine {
             if webhook.version != listener.version {
                 continue;
             }
-            let (state, news) = webhook.state.after(occurrence, now);
+            let (state, news) = webhook.after(occurrence, now);
             if state == webhook.state {
                 continue;
             }
@@ -109,6 +114,7 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+    const ENABLED: (Origin, WebhookState) = (Origin::Registered, WebhookState::Enabled);
 
     fn attempt(outcome: Outcome, after: u64) -> (Attempt, Timestamp) {
         let started_at = START.plus(Duration::from_secs(after));
@@ -127,7 +133,7 @@ mod tests {
 
         for (after, status_code) in course {
             let (attempt, now) = attempt(answered(status_code), after);
-            assert_eq!(health.note(WebhookState::Enabled, &attempt, now), None, "{after}");
+            assert_eq!(health.note(ENABLED, &attempt, now), None, "{after}");
         }
     }
 
@@ -136,24 +142,24 @@ mod tests {
         let health = Health::default();
         for after in [10, 20] {
             let (attempt, now) = attempt(answered(500), after);
-            assert_eq!(health.note(WebhookState::Enabled, &attempt, now), None);
+            assert_eq!(health.note(ENABLED, &attempt, now), None);
         }
 
         let (last, now) = attempt(answered(404), 70);
         let since = START.plus(Duration::from_secs(10));
 
-        assert_eq!(health.note(WebhookState::Enabled, &last, now), Some(Occurrence::Failed { since }));
+        assert_eq!(health.note(ENABLED, &last, now), Some(Occurrence::Failed { since }));
         let failing = WebhookState::Failing { since, warned_at: None };
-        assert_eq!(health.note(failing, &last, now), None, "nothing new");
+        assert_eq!(health.note((Origin::Registered, failing), &last, now), None, "nothing new");
         let (acknowledged, now) = attempt(answered(204), 80);
-        assert_eq!(health.note(failing, &acknowledged, now), Some(Occurrence::Acknowledged));
+        assert_eq!(health.note((Origin::Registered, failing), &acknowledged, now), Some(Occurrence::Acknowledged));
     }
 
     #[test]
     fn who_is_switched_on_again_or_was_heard_elsewhere_begins_anew() {
         let health = Health::default();
         let (failed, now) = attempt(answered(500), 10);
-        health.note(WebhookState::Enabled, &failed, now);
+        health.note(ENABLED, &failed, now);
         let failing = WebhookState::Failing { since: now, warned_at: None };
 
         assert!(health.goes_on(WebhookState::Enabled, failing, START));
@@ -168,7 +174,7 @@ mod tests {
 
         for after in [0, 1_000] {
             let (attempt, now) = attempt(Outcome::Failed(FailureKind::Internal), after);
-            assert_eq!(health.note(WebhookState::Enabled, &attempt, now), None);
+            assert_eq!(health.note(ENABLED, &attempt, now), None);
         }
     }
 }

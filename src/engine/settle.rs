@@ -167,7 +167,7 @@ fn log_endings(ended: &[Ended], news: &[(Listener, News)]) {
     for (Listener { webhook_id, .. }, news) in news {
         match news {
             News::Failing => {
-                tracing::warn!(webhook.id = %webhook_id, "a receiver acknowledges nothing; its webhook will be disabled");
+                tracing::warn!(webhook.id = %webhook_id, "a receiver acknowledges nothing; its webhook will be disabled, unless it is declared");
             }
             News::Disabled => {
                 tracing::warn!(webhook.id = %webhook_id, "a receiver is gone or acknowledged nothing for days, so its webhook is disabled");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::digest::WebhookSecret;
+use super::digest::{self, WebhookSecret};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{CustomHeaders, HeaderName};
@@ -97,6 +97,18 @@ impl Confidential {
         }
         self.secrets.push(SharedSecret { text: next, expires_at: None });
         Ok(())
+    }
+
+    /// Whether this is the secret that does not expire.
+    pub fn is_signed_with(&self, secret: &Secret<String>) -> bool {
+        let lasting = self.secrets.last().map(|lasting| lasting.text.reveal().as_bytes());
+        lasting.is_some_and(|lasting| digest::equal(lasting, secret.reveal().as_bytes()))
+    }
+
+    /// Whether as many secrets sign as may.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        let signs = |secret: &&SharedSecret| secret.expires_at.is_none_or(|at| now < at);
+        self.secrets.iter().filter(signs).count() >= SECRETS_MAX
     }
 
     /// The secrets, ready to sign, newest first: a receiver that knows one tries the likeliest first.

@@ -1,11 +1,10 @@
 //! Digests and message authentication codes.
 
-use std::ops::RangeInclusive;
-
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use zeroize::Zeroizing;
+
+use crate::domain::webhook::secret;
 
 /// SHA-256.
 pub fn sha256(message: &[u8]) -> [u8; 32] {
@@ -56,20 +55,14 @@ pub struct WebhookSecret {
 }
 
 impl WebhookSecret {
-    const PREFIX: &'static str = "whsec_";
-    const BYTES: RangeInclusive<usize> = 24..=64;
-
     /// How a secret of these random bytes is shown to its owner.
     pub fn text(random: &[u8; 32]) -> String {
-        format!("{}{}", Self::PREFIX, STANDARD.encode(random))
+        secret::written(random)
     }
 
     /// Reads what [`WebhookSecret::text`] wrote, or somebody else in the same way.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix(Self::PREFIX)?).ok()?);
-        if !Self::BYTES.contains(&bytes.len()) {
-            return None;
-        }
+        let bytes = secret::read(text).ok()?;
         Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
     }
 

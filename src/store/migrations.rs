@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "foundation",
     "nodes",
     "retention",
@@ -18,6 +18,7 @@ const NAMES: [&str; 9] = [
     "webhook_life",
     "idempotent_answers",
     "catalogue",
+    "declared_webhooks",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -30,6 +31,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0007_webhook_life.sql"),
     include_str!("../../migrations/sqlite/0008_idempotent_answers.sql"),
     include_str!("../../migrations/sqlite/0009_catalogue.sql"),
+    include_str!("../../migrations/sqlite/0010_declared_webhooks.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -42,6 +44,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0007_webhook_life.sql"),
     include_str!("../../migrations/postgres/0008_idempotent_answers.sql"),
     include_str!("../../migrations/postgres/0009_catalogue.sql"),
+    include_str!("../../migrations/postgres/0010_declared_webhooks.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

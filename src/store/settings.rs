@@ -32,6 +32,14 @@ pub(super) const AUDIT: &str = "audit";
 /// Changed by whoever sweeps, so that one node does it at a time.
 pub(super) const SWEEP: &str = "sweep";
 
+/// Changed by whoever makes webhooks what the configuration declares, so that of several nodes one does it at a time.
+const DECLARED: &str = "declared";
+
+/// Keeps every other transaction that makes webhooks what the configuration declares waiting until this one ends.
+pub async fn hold_declared(conn: &mut Conn) -> Result<()> {
+    put(conn, DECLARED, "").await
+}
+
 /// Keeps every other transaction that makes what a first start lacks waiting until this one ends.
 pub async fn hold_first_start(conn: &mut Conn) -> Result<()> {
     put(conn, FIRST_START, "").await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use signet::config::SETTINGS;
 use signet::domain::retry::RetryPolicy;
 use signet::domain::time::Timestamp;
-use signet::domain::webhook::{DisabledReason, Occurrence, WebhookState};
+use signet::domain::webhook::{DisabledReason, Occurrence, Origin, WebhookState};
 
 const README: &str = include_str!("../../README.md");
 
@@ -44,22 +44,28 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
     let states = [pending, WebhookState::Enabled, failing(None), disabled];
     let failed = Occurrence::Failed { since: start };
     let mut rows = Vec::new();
-    for (words, occurrence) in [
-        ("shows that it wants deliveries", Occurrence::Activated),
-        ("fails for a minute", failed),
-        ("acknowledges", Occurrence::Acknowledged),
-        ("answers 410", Occurrence::Gone),
-        ("gets another URL", Occurrence::Moved),
-        ("does so where it must show it, or is switched on there", Occurrence::MustActivate),
-        ("is switched off", Occurrence::SwitchedOff),
-        ("is switched on", Occurrence::SwitchedOn),
+    for (words, origin, occurrence) in [
+        ("shows that it wants deliveries", Origin::Registered, Occurrence::Activated),
+        ("fails for a minute", Origin::Registered, failed),
+        ("acknowledges", Origin::Registered, Occurrence::Acknowledged),
+        ("answers 410", Origin::Registered, Occurrence::Gone),
+        ("answers 410, and is declared", Origin::Declared, Occurrence::Gone),
+        ("gets another URL", Origin::Registered, Occurrence::Moved),
+        ("does so where it must show it, or is switched on there", Origin::Registered, Occurrence::MustActivate),
+        ("is switched off", Origin::Registered, Occurrence::SwitchedOff),
+        ("is switched on", Origin::Registered, Occurrence::SwitchedOn),
     ] {
-        let cells: Vec<String> = states.iter().map(|state| cell(*state, occurrence, hours(1))).collect();
+        let cells: Vec<String> = states.iter().map(|state| cell(*state, origin, occurrence, hours(1))).collect();
         rows.push(format!("| {words} | {} |", cells.join(" | ")));
     }
-    let late = [(failing(None), hours(60)), (failing(Some(hours(60))), hours(120))];
-    for ((state, now), words) in late.into_iter().zip(["fails for 2.5 days", "fails for 5 days"]) {
-        rows.push(format!("| {words} | - | - | {} | - |", cell(state, failed, now)));
+    let warned = failing(Some(hours(60)));
+    for (words, origin, state, now) in [
+        ("fails for 2.5 days", Origin::Registered, failing(None), hours(60)),
+        ("fails for 2.5 days, and is declared", Origin::Declared, failing(None), hours(60)),
+        ("fails for 5 days", Origin::Registered, warned, hours(120)),
+        ("fails for 5 days, and is declared", Origin::Declared, warned, hours(120)),
+    ] {
+        rows.push(format!("| {words} | - | - | {} | - |", cell(state, origin, failed, now)));
     }
 
     assert_table(
@@ -70,8 +76,8 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
 }
 
 /// What becomes of a webhook in this state, and what is told of it.
-fn cell(state: WebhookState, occurrence: Occurrence, now: Timestamp) -> String {
-    let (after, news) = state.after(occurrence, now);
+fn cell(state: WebhookState, origin: Origin, occurrence: Occurrence, now: Timestamp) -> String {
+    let (after, news) = state.after(origin, occurrence, now);
     let told = news.map(|news| format!(", `{}`", news.event_type())).unwrap_or_default();
     if after.as_str() == state.as_str() && news.is_none() {
         "-".to_owned()

@@ -21,7 +21,7 @@ use signet::domain::id::{EventId, NodeId, TenantId, WebhookId};
 use signet::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use signet::domain::time::Timestamp;
 use signet::domain::token::{Algorithm, TokenTtl};
-use signet::domain::webhook::{Format, Handling, Webhook, WebhookState, WebhookUrl};
+use signet::domain::webhook::{Format, Handling, Origin, Webhook, WebhookState, WebhookUrl};
 use signet::store::{Conn, Store, StoreError, Tx, settings, tenants};
 use tempfile::TempDir;
 
@@ -109,6 +109,7 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         activation: None,
         state: WebhookState::Enabled,
         version: 1,
+        origin: Origin::Registered,
         last_delivery_at: None,
         created_at: second(0),
         updated_at: second(0),

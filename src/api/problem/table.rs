@@ -185,8 +185,12 @@ impl From<WebhookError> for Problem {
                 "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
             ),
             WebhookError::Header(error) => Self::invalid_one("/headers", error),
-            WebhookError::MalformedSecret => Self::invalid_one("/secret", error),
+            WebhookError::MalformedSecret(error) => Self::invalid_one("/secret", error),
             WebhookError::TooManySecrets(error) => Self::conflict("too_many_secrets", error.to_string()),
+            WebhookError::Declared => Self::conflict(
+                "webhook_declared",
+                "the operator declares this webhook, in signet.toml or SIGNET_WEBHOOKS; it is changed there, and by the next start of the server",
+            ),
             WebhookError::Contended => Self::conflict("contended", "somebody else is changing this webhook; try again"),
             WebhookError::Store(error) => error.into(),
             WebhookError::Signing(error) => Self::internal().because(&error),

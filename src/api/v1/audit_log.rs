@@ -30,7 +30,7 @@ pub(super) struct EntryView {
     number: u32,
     #[schema(value_type = shapes::Timestamp)]
     at: String,
-    /// `signet`, `command-line`, `admin-key`, or the id of an API key.
+    /// `signet`, `command-line`, `configuration`, `admin-key`, or the id of an API key.
     actor: String,
     action: String,
     /// What it was done to; absent when that is the tenant or the installation itself.

@@ -1,7 +1,8 @@
 //! A webhook's life: what is heard of its receiver, and what its owner does, decides whether it hears of events.
 //!
 //! A receiver that acknowledges nothing for five days is not there any more, and is not tried for ever. Its tenant is warned
-//! at half time, and always has the other half to act in.
+//! at half time, and always has the other half to act in. One that is declared in the configuration is warned of and never given
+//! up: who wants it gone takes it out there.
 
 use std::time::Duration;
 
@@ -13,6 +14,15 @@ pub const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
 pub const WARNED_AFTER: Duration = Duration::from_hours(60);
 /// What it has to act in, at least.
 const REST: Duration = GIVEN_UP_AFTER.saturating_sub(WARNED_AFTER);
+
+/// Who says what a webhook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody who asked the API.
+    Registered,
+    /// The operator, in the configuration. Only there is it changed, and nothing that its receiver does disables it.
+    Declared,
+}
 
 /// Why a webhook hears of nothing at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +94,7 @@ pub enum Occurrence {
 /// What others are told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// It will be disabled if nothing changes.
+    /// It will be disabled if nothing changes, unless it is declared.
     Failing,
     Disabled,
     Enabled,
@@ -117,7 +127,7 @@ impl WebhookState {
 
     /// What becomes of it, and what is told of that.
     #[must_use]
-    pub fn after(self, occurrence: Occurrence, now: Timestamp) -> (Self, Option<News>) {
+    pub fn after(self, origin: Origin, occurrence: Occurrence, now: Timestamp) -> (Self, Option<News>) {
         let disabled = |reason| (Self::Disabled { at: now, reason }, Some(News::Disabled));
         match (self, occurrence) {
             (Self::Pending { .. }, Occurrence::MustActivate) => (self, None),
@@ -131,6 +141,7 @@ impl WebhookState {
                 Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Failed { .. } | Occurrence::Gone,
             ) => (self, None),
             (_, Occurrence::SwitchedOff) => disabled(DisabledReason::Requested),
+            (_, Occurrence::Gone) if origin == Origin::Declared => (self, None),
             (_, Occurrence::Gone) => disabled(DisabledReason::Gone),
             (_, Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Activated) => (Self::Enabled, None),
             (Self::Enabled, Occurrence::Failed { since }) => (Self::Failing { since, warned_at: None }, None),
@@ -140,7 +151,7 @@ impl WebhookState {
                 (Self::Failing { since, warned_at: Some(now) }, Some(News::Failing))
             }
             (Self::Failing { since, warned_at: Some(warned_at) }, Occurrence::Failed { .. })
-                if now >= since.plus(GIVEN_UP_AFTER) && now >= warned_at.plus(REST) =>
+                if origin == Origin::Registered && now >= since.plus(GIVEN_UP_AFTER) && now >= warned_at.plus(REST) =>
             {
                 disabled(DisabledReason::Failing)
             }
@@ -171,17 +182,38 @@ mod tests {
     #[test]
     fn a_warning_comes_at_half_time_and_the_end_as_long_after_it() {
         let failed = Occurrence::Failed { since: START };
-        let (failing, _) = WebhookState::Enabled.after(failed, START);
+        let after = |state: WebhookState, now| state.after(Origin::Registered, failed, now);
+        let (failing, _) = after(WebhookState::Enabled, START);
         let late = START.plus(GIVEN_UP_AFTER * 2);
 
-        let (warned, news) = failing.after(failed, late);
+        let (warned, news) = after(failing, late);
 
         assert_eq!(news, Some(News::Failing), "nobody is given up without a warning");
-        assert_eq!(warned.after(failed, late.plus(HOUR)), (warned, None));
-        assert_eq!(warned.after(failed, late.plus(HOUR * 60)).1, Some(News::Disabled));
+        assert_eq!(after(warned, late.plus(HOUR)), (warned, None));
+        assert_eq!(after(warned, late.plus(HOUR * 60)).1, Some(News::Disabled));
     }
 
     proptest! {
+        #[test]
+        fn only_its_owner_disables_one_that_is_declared(
+            course in prop::collection::vec((occurrence(), any::<bool>(), 0_u32..60), 1..80),
+        ) {
+            let (mut state, mut now) = (WebhookState::Enabled, START);
+            for (occurrence, is_gone, hours) in course {
+                now = now.plus(HOUR * hours);
+                let occurrence = if is_gone { Occurrence::Gone } else { occurrence };
+                let (after, news) = state.after(Origin::Declared, occurrence, now);
+                if after.is_enabled() != state.is_enabled() || news == Some(News::Disabled) {
+                    let is_asked_for = matches!(
+                        occurrence,
+                        Occurrence::SwitchedOff | Occurrence::SwitchedOn | Occurrence::Activated
+                    );
+                    prop_assert!(is_asked_for, "{occurrence:?}");
+                }
+                state = after;
+            }
+        }
+
         #[test]
         fn only_who_failed_for_five_days_and_was_warned_is_given_up(
             course in prop::collection::vec((occurrence(), 0_u32..60), 1..80),
@@ -198,7 +230,7 @@ mod tests {
                 if matches!(occurrence, Occurrence::Acknowledged | Occurrence::Activated | Occurrence::Moved) {
                     (failing_since, heard_at) = (None, now);
                 }
-                let (after, _) = state.after(occurrence, now);
+                let (after, _) = state.after(Origin::Registered, occurrence, now);
                 let is_given_up = matches!(after, WebhookState::Disabled { reason: DisabledReason::Failing, .. });
                 if is_given_up && state.is_enabled() {
                     let WebhookState::Failing { since, warned_at: Some(warned_at) } = state else {

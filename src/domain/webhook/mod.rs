@@ -1,15 +1,20 @@
 //! A webhook: where to, about what, and how it is written.
 
 mod activation;
+mod declared;
 mod handling;
 pub mod headers;
 pub mod life;
+pub mod members;
+pub mod secret;
 mod url;
 
 pub use activation::{Activation, ActivationMethod, MalformedInterval};
+pub use declared::{DECLARED_MAX, DeclaredWebhook, Place};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
-pub use life::{DisabledReason, News, Occurrence, WebhookState};
+pub use life::{DisabledReason, News, Occurrence, Origin, WebhookState};
+pub use secret::MalformedSecret;
 pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl};
 
 use super::event_type::Subscription;
@@ -59,6 +64,7 @@ pub struct Webhook {
     pub header_names: Vec<HeaderName>,
     pub handling: Handling,
     pub activation: Option<Activation>,
+    pub origin: Origin,
     pub state: WebhookState,
     /// Grows with every change, so that whoever keeps a copy knows when it is stale.
     pub version: i64,
@@ -72,5 +78,11 @@ impl Webhook {
     /// What a token for this webhook names as its audience.
     pub fn effective_audience(&self) -> String {
         self.audience.clone().unwrap_or_else(|| self.url.audience())
+    }
+
+    /// What becomes of its state, and what is told of that.
+    #[must_use]
+    pub fn after(&self, occurrence: Occurrence, now: Timestamp) -> (WebhookState, Option<News>) {
+        self.state.after(self.origin, occurrence, now)
     }
 }

@@ -1,30 +1,28 @@
-//! Registering, changing and testing webhooks.
+//! Registering and changing webhooks.
 
+mod declared;
+mod probe;
 mod secrets;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::clock::NoRandomness;
 use super::keys::{KeysError, MayNotSign};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
-use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
-use crate::domain::event::Event;
-use crate::domain::event_type::{EventType, Subscription};
-use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::event_type::Subscription;
+use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader, News,
-    Occurrence, Webhook, WebhookState, WebhookUrl,
+    Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader,
+    MalformedSecret, News, Occurrence, Origin, Webhook, WebhookState, WebhookUrl,
 };
 use crate::signing::{Confidential, SigningError, TooManySecrets};
-use crate::store::deliveries::Ended;
-use crate::store::{StoreError, catalogue, deliveries, events, webhooks};
+use crate::store::{Conn, StoreError, webhooks};
 
+pub use declared::DeclareError;
+pub use probe::{Probe, ProbeError};
 pub use secrets::RotatedSecret;
 
 /// How often a change is tried again when somebody else changed the webhook meanwhile.
@@ -58,6 +56,8 @@ pub struct Change {
     pub audience: Choice<String>,
     /// Headers to add or to put in the place of others, and, without a value, to take away.
     pub headers: Vec<(HeaderName, Option<Secret<String>>)>,
+    /// Another signing secret; the one before signs too for this long.
+    pub secret: Option<(Secret<String>, Duration)>,
     pub retry_policy: Choice<RetryPolicy>,
     pub timeout: Choice<Duration>,
     pub rate: Choice<DeliveryRate>,
@@ -69,7 +69,7 @@ impl Change {
     /// What is changed, by the names of its members.
     fn members(&self) -> Vec<&'static str> {
         let Self { url, subscriptions, description, format, audience, headers, is_enabled, .. } = self;
-        let Self { retry_policy, timeout, rate, activation, .. } = self;
+        let Self { secret, retry_policy, timeout, rate, activation, .. } = self;
         let named = [
             ("url", url.is_some()),
             ("events", subscriptions.is_some()),
@@ -77,6 +77,7 @@ impl Change {
             ("format", format.is_some()),
             ("audience", audience.is_changed()),
             ("headers", !headers.is_empty()),
+            ("secret", secret.is_some()),
             ("retry", retry_policy.is_changed()),
             ("timeout_seconds", timeout.is_changed()),
             ("rate_limit", rate.is_changed()),
@@ -111,15 +112,6 @@ impl<T> Choice<T> {
     }
 }
 
-/// A sample was not sent.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    #[error(transparent)]
-    MayNotSign(#[from] MayNotSign),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// A webhook was not registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
@@ -136,12 +128,15 @@ pub enum WebhookError {
     Blocked,
     #[error(transparent)]
     Header(#[from] MalformedHeader),
-    #[error("is whsec_ and base64 of 24 to 64 bytes; leave it out to have one made")]
-    MalformedSecret,
+    #[error(transparent)]
+    MalformedSecret(#[from] MalformedSecret),
     #[error(transparent)]
     TooManySecrets(#[from] TooManySecrets),
     #[error("the webhook is being changed by somebody else")]
     Contended,
+    /// Whoever declared it must change it there, or the next start would undo the change.
+    #[error("the webhook is declared in the configuration")]
+    Declared,
 }
 
 impl From<KeysError> for WebhookError {
@@ -155,12 +150,6 @@ impl From<KeysError> for WebhookError {
     }
 }
 
-/// A test delivery that was made, and what came of it.
-pub struct Probe {
-    pub event_id: EventId,
-    pub attempt: Attempt,
-}
-
 impl Engine {
     /// Registers a webhook. Its signing secret is returned this once; it is kept sealed.
     pub async fn register_webhook(
@@ -171,6 +160,19 @@ impl Engine {
         if !self.egress.may_reach(wish.url.as_url()) {
             return Err(WebhookError::Blocked);
         }
+        let mut tx = self.store.write().await?;
+        let made = self.make_webhook(tx.conn(), actor, Origin::Registered, wish).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    async fn make_webhook(
+        &self,
+        conn: &mut Conn,
+        actor: Actor,
+        origin: Origin,
+        wish: NewWebhook,
+    ) -> Result<(Webhook, Secret<String>), WebhookError> {
         let now = self.clock.now();
         let state = match (wish.is_enabled, wish.activation) {
             (false, _) => WebhookState::Disabled { at: now, reason: DisabledReason::Requested },
@@ -188,6 +190,7 @@ impl Engine {
             header_names: wish.headers.names(),
             handling: wish.handling,
             activation: wish.activation,
+            origin,
             state,
             version: 1,
             last_delivery_at: None,
@@ -196,12 +199,10 @@ impl Engine {
         };
         let secret = self.signing_secret(wish.secret)?;
         let confidential = Confidential::new(secret.clone(), wish.headers);
-        let mut tx = self.store.write().await?;
         let made = Action::WebhookMade { id: webhook.id.to_string(), url: webhook.url.audience() };
-        audit::record(tx.conn(), webhook.tenant_id, (actor, now), &[made]).await?;
-        let secret_jwe = self.seal_confidential(tx.conn(), webhook.id, &confidential).await?;
-        webhooks::insert(tx.conn(), &webhook, &secret_jwe).await?;
-        tx.commit().await?;
+        audit::record(conn, webhook.tenant_id, (actor, now), &[made]).await?;
+        let secret_jwe = self.seal_confidential(conn, webhook.id, &confidential).await?;
+        webhooks::insert(conn, &webhook, &secret_jwe).await?;
         Ok((webhook, secret))
     }
 
@@ -218,35 +219,53 @@ impl Engine {
         }
         for _ in 0..RACES_MAX {
             let mut tx = self.store.write().await?;
-            let Some(webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
-            let (mut changed, news) = self.changed(webhook, change);
-            let action = Action::WebhookChanged { id: id.to_string(), members: change.members() };
-            audit::record(tx.conn(), tenant_id, (actor, changed.updated_at), &[action]).await?;
-            let mut secret_jwe = None;
-            if !change.headers.is_empty() {
-                let mut confidential = self.confidential(tx.conn(), id).await?;
-                for (name, value) in change.headers.clone() {
-                    match value {
-                        Some(value) => confidential.headers.set(name, value)?,
-                        None => confidential.headers.remove(&name),
-                    }
-                }
-                changed.header_names = confidential.headers.names();
-                secret_jwe = Some(self.seal_confidential(tx.conn(), id, &confidential).await?);
-            }
-            if webhooks::update(tx.conn(), &changed, secret_jwe.as_deref()).await? {
-                if let Some(news) = news {
-                    self.announce_news(tx.conn(), &changed, news, changed.updated_at).await?;
-                }
+            let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+            if let Some(changed) = self.write_change(tx.conn(), actor, webhook, change).await? {
                 tx.commit().await?;
-                if news.is_some() {
-                    self.look_again();
-                }
-                changed.version += 1;
+                self.look_again();
                 return Ok(Some(changed));
             }
         }
         Err(WebhookError::Contended)
+    }
+
+    /// Writes a changed webhook over the version it was made from; `None` when that is not the current one any more. Whoever
+    /// calls this has the queue looked at after the commit: there may be news in it.
+    async fn write_change(
+        &self,
+        conn: &mut Conn,
+        actor: Actor,
+        webhook: Webhook,
+        change: &Change,
+    ) -> Result<Option<Webhook>, WebhookError> {
+        let (id, tenant_id) = (webhook.id, webhook.tenant_id);
+        let (mut changed, news) = self.changed(webhook, change);
+        let now = changed.updated_at;
+        let action = Action::WebhookChanged { id: id.to_string(), members: change.members() };
+        audit::record(conn, tenant_id, (actor, now), &[action]).await?;
+        let mut secret_jwe = None;
+        if !change.headers.is_empty() || change.secret.is_some() {
+            let mut confidential = self.confidential(conn, id).await?;
+            for (name, value) in change.headers.clone() {
+                match value {
+                    Some(value) => confidential.headers.set(name, value)?,
+                    None => confidential.headers.remove(&name),
+                }
+            }
+            if let Some((secret, overlap)) = &change.secret {
+                confidential.rotate(secret.clone(), now.plus(*overlap), now)?;
+            }
+            changed.header_names = confidential.headers.names();
+            secret_jwe = Some(self.seal_confidential(conn, id, &confidential).await?);
+        }
+        if !webhooks::update(conn, &changed, secret_jwe.as_deref()).await? {
+            return Ok(None);
+        }
+        if let Some(news) = news {
+            self.announce_news(conn, &changed, news, now).await?;
+        }
+        changed.version += 1;
+        Ok(Some(changed))
     }
 
     fn changed(&self, mut webhook: Webhook, change: &Change) -> (Webhook, Option<News>) {
@@ -275,97 +294,45 @@ impl Engine {
         let was_enabled = webhook.state.is_enabled();
         let mut news = None;
         for occurrence in course.into_iter().flatten() {
-            let (state, told) = webhook.state.after(occurrence, now);
+            let (state, told) = webhook.after(occurrence, now);
             webhook.state = state;
             news = told.or(news);
         }
         // Whoever must show that it wants deliveries shows it before it gets any, and anew at another place.
         let is_unproven = !was_enabled || moved || asks_anew;
         if webhook.activation.is_some() && webhook.state.is_enabled() && is_unproven {
-            (webhook.state, news) = webhook.state.after(Occurrence::MustActivate, now);
+            (webhook.state, news) = webhook.after(Occurrence::MustActivate, now);
         }
         if webhook.activation.is_none() && matches!(webhook.state, WebhookState::Pending { .. }) {
-            (webhook.state, news) = webhook.state.after(Occurrence::Activated, now);
+            (webhook.state, news) = webhook.after(Occurrence::Activated, now);
         }
         webhook.updated_at = now;
         (webhook, news)
     }
 
     /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.
-    pub async fn delete_webhook(&self, actor: Actor, tenant_id: TenantId, id: WebhookId) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+    pub async fn delete_webhook(&self, actor: Actor, tenant_id: TenantId, id: WebhookId) -> Result<bool, WebhookError> {
         let mut tx = self.store.write().await?;
-        let action = Action::WebhookDeleted { id: id.to_string() };
-        audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
-        let deleted = webhooks::delete(tx.conn(), tenant_id, id, now).await?;
+        let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(false) };
+        let deleted = self.remove_webhook(tx.conn(), actor, &webhook).await?;
         if deleted {
             tx.commit().await?;
         }
         Ok(deleted)
     }
 
-    /// Sends a sample event to a webhook at once, subscribed or not, enabled or not, and waits for what comes of it. One
-    /// attempt, which the delivery log shows. `None` when the tenant has no such webhook.
-    pub async fn probe_webhook(
-        &self,
-        tenant_id: TenantId,
-        id: WebhookId,
-        event_type: EventType,
-    ) -> Result<Option<Probe>, ProbeError> {
-        self.take_leave_to_sign().await?;
-        let mut reader = self.store.read().await?;
-        let found: Result<Vec<_>, StoreError> = webhooks::addressees(reader.conn(), &[id]).await?.into_iter().collect();
-        let described = catalogue::get(reader.conn(), tenant_id, &event_type).await?;
-        drop(reader);
-        let ours = |found: &webhooks::Addressee| found.webhook.tenant_id == tenant_id && !found.is_deleted;
-        let Some(addressee) = found?.into_iter().find(ours).map(|found| self.addressee(found)) else {
-            return Ok(None);
-        };
-        let mut event = self.sample_event(tenant_id, event_type);
-        if let Some(sample) = described.and_then(|described| described.description.sample) {
-            Arc::make_mut(&mut event).payload = sample;
-        }
-        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
-        let event_id = event.id;
-        self.log_probe(&event, id, &attempt).await?;
-        Ok(Some(Probe { event_id, attempt }))
-    }
-
-    /// An event that nobody published.
-    pub(super) fn sample_event(&self, tenant_id: TenantId, event_type: EventType) -> Arc<Event> {
+    async fn remove_webhook(&self, conn: &mut Conn, actor: Actor, webhook: &Webhook) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        Arc::new(Event {
-            id: EventId::from_bytes(self.clock.id()),
-            tenant_id,
-            payload: sample(&event_type),
-            event_type,
-            occurred_at: now,
-            accepted_at: now,
-            deliveries: 1,
-        })
-    }
-
-    /// Writes down a delivery that was made apart from the queue.
-    pub(super) async fn log_probe(
-        &self,
-        event: &Arc<Event>,
-        webhook_id: WebhookId,
-        attempt: &Attempt,
-    ) -> Result<(), StoreError> {
-        let key = DeliveryKey { webhook_id, event_id: event.id };
-        let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
-        let ended = Ended { key, ending, attempts: 1, at: self.clock.now() };
-        let mut tx = self.store.write().await?;
-        events::insert(tx.conn(), std::slice::from_ref(event)).await?;
-        deliveries::append(tx.conn(), &[ended]).await?;
-        deliveries::append_attempts(tx.conn(), &[(key, attempt)]).await?;
-        tx.commit().await
+        let action = Action::WebhookDeleted { id: webhook.id.to_string() };
+        audit::record(conn, webhook.tenant_id, (actor, now), &[action]).await?;
+        webhooks::delete(conn, webhook.tenant_id, webhook.id, now).await
     }
 }
 
-/// The data of a test event. An event type is a-z, 0-9, _ and dots, so it needs no escaping.
-fn sample(event_type: &EventType) -> Bytes {
-    Bytes::from(format!(
-        r#"{{"test":true,"message":"A sample of {event_type}, sent because somebody asked for a test."}}"#
-    ))
+/// A webhook that may be changed by whoever asks; `None` when the tenant has no such webhook.
+async fn registered(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>, WebhookError> {
+    match webhooks::get(conn, tenant_id, id).await? {
+        Some(Webhook { origin: Origin::Declared, .. }) => Err(WebhookError::Declared),
+        found => Ok(found),
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{RACES_MAX, WebhookError};
+use super::{RACES_MAX, WebhookError, registered};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::secret;
 use crate::engine::keys::KeysError;
 use crate::engine::{Engine, audit};
-use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError};
 use crate::store::{Conn, webhooks};
 
@@ -34,7 +34,7 @@ impl Engine {
         for _ in 0..RACES_MAX {
             let now = self.clock.now();
             let mut tx = self.store.write().await?;
-            let Some(mut webhook) = webhooks::get(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+            let Some(mut webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
             let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"] };
             audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
             let mut confidential = self.confidential(tx.conn(), id).await?;
@@ -52,9 +52,11 @@ impl Engine {
 
     pub(super) fn signing_secret(&self, supplied: Option<Secret<String>>) -> Result<Secret<String>, WebhookError> {
         match supplied {
-            None => Ok(Secret::new(WebhookSecret::text(&self.clock.secret_bytes()?))),
-            Some(secret) if WebhookSecret::parse(secret.reveal()).is_some() => Ok(secret),
-            Some(_) => Err(WebhookError::MalformedSecret),
+            None => Ok(Secret::new(secret::written(&self.clock.secret_bytes()?))),
+            Some(secret) => {
+                secret::read(secret.reveal())?;
+                Ok(secret)
+            }
         }
     }
 

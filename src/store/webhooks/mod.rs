@@ -37,9 +37,9 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
-              activation, challenge_every_seconds, challenge_due_at)
+              activation, challenge_every_seconds, challenge_due_at, is_declared)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22)",
+             $21, $22, $23)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -63,6 +63,7 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(row.activation)
     .bind(row.challenge_every)
     .bind(row.challenge_due_at)
+    .bind(row.is_declared)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -79,7 +80,7 @@ macro_rules! select_webhooks {
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at
+                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, is_declared
          from webhooks w ",
             $rest
         )
@@ -109,6 +110,13 @@ pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId
     .fetch_all(conn)
     .await?;
     rows.iter().map(webhook).collect()
+}
+
+/// Every webhook that the configuration declares, of whichever tenant. A damaged record spoils nothing but itself.
+pub async fn declared(conn: &mut Conn) -> Result<Vec<Result<Webhook>>> {
+    let rows =
+        query(select_webhooks!("where is_declared = 1 and deleted_at is null order by id")).fetch_all(conn).await?;
+    Ok(rows.iter().map(webhook).collect())
 }
 
 /// Writes a changed webhook over the version it was made from, and what it keeps sealed if that changed too; answers
@@ -256,19 +264,19 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                          failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

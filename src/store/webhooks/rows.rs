@@ -7,8 +7,8 @@ use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{
-    Activation, ActivationMethod, DeliveryRate, DisabledReason, Format, Handling, HeaderName, Webhook, WebhookState,
-    WebhookUrl,
+    Activation, ActivationMethod, DeliveryRate, DisabledReason, Format, Handling, HeaderName, Origin, Webhook,
+    WebhookState, WebhookUrl,
 };
 use crate::store::Result;
 use crate::store::record::{Record, Row};
@@ -30,6 +30,7 @@ pub(super) struct WebhookRow {
     pub(super) retry_waits: Option<String>,
     pub(super) timeout_seconds: Option<i64>,
     pub(super) rate_limit: Option<i64>,
+    pub(super) is_declared: i64,
 }
 
 impl WebhookRow {
@@ -61,6 +62,7 @@ impl WebhookRow {
             retry_waits: retry_policy.as_ref().map(written),
             timeout_seconds: timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
             rate_limit: rate.map(|rate| i64::from(rate.get())),
+            is_declared: i64::from(webhook.origin == Origin::Declared),
         }
     }
 }
@@ -98,6 +100,7 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
         handling: handling(&record)?,
         activation: activation(&record)?,
+        origin: if record.int("is_declared")? == 1 { Origin::Declared } else { Origin::Registered },
         state,
         version: record.int("version")?,
         last_delivery_at: record.instant_or_null("last_delivery_at")?,

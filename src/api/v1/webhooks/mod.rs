@@ -198,6 +198,7 @@ impl ChangeWebhook {
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
             activation: self.activation.choice(|wish| members::activation(&wish, &mut faults)),
             is_enabled: self.enabled,
+            secret: None,
         };
         faults.none()?;
         Ok(change)

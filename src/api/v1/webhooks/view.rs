@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::members::MASK;
 use crate::api::openapi::shapes;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Activation, DeliveryRate, Webhook, WebhookState};
+use crate::domain::webhook::{Activation, DeliveryRate, Origin, Webhook, WebhookState};
 
 /// Its signing secret is shown once, when it is made.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +29,8 @@ pub(in crate::api::v1) struct WebhookView {
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     headers: BTreeMap<String, &'static str>,
     enabled: bool,
+    /// Whether the operator declares it in the configuration; the API then changes nothing of it.
+    declared: bool,
     #[schema(value_type = shapes::WebhookStatus)]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +111,7 @@ impl WebhookView {
             audience: webhook.effective_audience(),
             headers: webhook.header_names.iter().map(|name| (name.to_string(), MASK)).collect(),
             enabled: webhook.state.is_enabled(),
+            declared: webhook.origin == Origin::Declared,
             status: webhook.state.as_str(),
             failing_since: match webhook.state {
                 WebhookState::Failing { since, .. } => Some(since.to_string()),
