@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use super::Given;
 use crate::domain::id::TenantId;
@@ -243,8 +244,16 @@ impl Reading {
     fn read<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Option<T> {
         let at = self.members.iter().position(|(present, _)| present == name)?;
         let (_, value) = self.members.swap_remove(at);
-        // The parser's words would repeat the value, which may be a secret.
-        self.take(format!("/{name}"), serde_json::from_value::<Option<T>>(value).map_err(|_| wanted)).flatten()
+        match serde_path_to_error::deserialize::<_, Option<T>>(value) {
+            Ok(value) => value,
+            // The parser's words would repeat the value, which may be a secret.
+            Err(error) => {
+                let within = pointer(error.path());
+                let other = if within.is_empty() { "" } else { "is of another type: " };
+                self.add(format!("/{name}{within}"), format!("{other}`{name}` {wanted}"));
+                None
+            }
+        }
     }
 
     fn refuse_the_rest(&mut self) {
@@ -259,3 +268,16 @@ impl Reading {
         }
     }
 }
+
+fn pointer(path: &Path) -> String {
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    path.iter().map(step).collect()
+}
+
+#[cfg(test)]
+#[path = "webhooks_tests.rs"]
+mod tests;

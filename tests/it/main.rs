@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod catalogue;
 mod crash;
+mod declared;
 mod delivery;
 mod keys;
 mod master_keys;
