@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signet::config::SETTINGS;
+use signet::config::{self, Flags, SETTINGS};
 use signet::domain::retry::RetryPolicy;
 use signet::domain::time::Timestamp;
 use signet::domain::webhook::{DisabledReason, Occurrence, Origin, WebhookState};
@@ -84,6 +84,27 @@ fn cell(state: WebhookState, origin: Origin, occurrence: Occurrence, now: Timest
     } else {
         format!("{}{told}", after.as_str())
     }
+}
+
+/// The lines between two fences after a sentence.
+fn example(language: &str, after: &str) -> &'static str {
+    let (_, rest) = README.split_once(after).expect("the README says so");
+    let (_, rest) = rest.split_once(&format!("```{language}\n")).expect("an example follows");
+    rest.split_once("```").expect("it ends").0
+}
+
+#[test]
+fn the_examples_of_declared_webhooks_can_be_copied() {
+    let file = example("toml", "can be declared, one table each");
+    let shell = example("sh", "with semicolons between the objects");
+    let text = shell.trim().strip_prefix("export SIGNET_WEBHOOKS='").and_then(|text| text.strip_suffix('\'')).unwrap();
+    let variable = |name: &str| (name == "SIGNET_WEBHOOKS").then(|| text.to_owned());
+
+    let by_file = config::parse(&Flags::new(), |_| None, "signet.toml", file).unwrap().webhooks;
+    let by_environment = config::parse(&Flags::new(), variable, "signet.toml", file).unwrap().webhooks;
+
+    assert_eq!((by_file.len(), by_environment.len()), (2, 2));
+    assert!(by_file[1].secret.is_some() && by_environment[1].secret.is_none());
 }
 
 fn assert_table(name: &str, head: &str, rows: &[String]) {

@@ -23,6 +23,9 @@ const ALGORITHMS: [&str; 5] = ["ES256", "ES384", "RS256", "PS256", "EdDSA"];
 /// The members of a JWK that nobody else may see.
 const PRIVATE_MEMBERS: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
 const DATABASE_PASSWORD: &str = "a-password-of-the-database";
+/// What a webhook that is declared, and switched off, shares with its receiver.
+const DECLARED_SECRET: &str = "whsec_c2VjcmV0LW9mLWEtZGVjbGFyZWQtd2ViaG9vaw==";
+const DECLARED_HEADER: &str = "what-a-gateway-lets-us-in-for";
 const TENANTS_MAX: u32 = 100;
 
 /// An installation that says all that it can, a receiver, and what everybody was told so far.
@@ -55,7 +58,16 @@ impl Scene {
         // A database that asks for no password takes any.
         let url = installation.database_url().replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1);
         let url = url.replacen("search_path", "log_statement%3Dall%20-c%20search_path", 1);
+        let declared = json!([{
+            "url": "https://example.com/",
+            "events": ["*"],
+            "secret": DECLARED_SECRET,
+            "headers": {"x-gateway": DECLARED_HEADER},
+            "enabled": false,
+        }])
+        .to_string();
         let told = [
+            ("SIGNET_WEBHOOKS", declared.as_str()),
             ("SIGNET_MASTER_KEY", master_key.as_str()),
             ("SIGNET_DATABASE_URL", &url),
             ("SIGNET_LOG", "trace"),
@@ -139,6 +151,8 @@ impl Scene {
         secrets.add("the master key", &URL_SAFE_NO_PAD.decode(jwk["k"].as_str().unwrap()).unwrap());
         secrets.add_text("the password of the database", DATABASE_PASSWORD);
         secrets.add_text("the operator's key", ADMIN_KEY);
+        secrets.add_text("the secret of a declared webhook", DECLARED_SECRET.trim_start_matches("whsec_"));
+        secrets.add_text("a header of a declared webhook", DECLARED_HEADER);
         secrets.search()
     }
 

@@ -38,15 +38,12 @@ pub struct Place {
 impl Place {
     /// What is wrong with the member at a JSON pointer (RFC 6901) into the webhook; with all of it, at an empty one.
     pub fn fault(&self, pointer: &str, detail: &str) -> String {
-        let mut path = self.path.clone();
-        for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            if step.bytes().all(|byte| byte.is_ascii_digit()) {
-                path.push_str(&format!("[{step}]"));
-            } else {
-                path.push_str(&format!(".{step}"));
-            }
-        }
+        let step = |step: &str| match step.replace("~1", "/").replace("~0", "~") {
+            at if at.bytes().all(|byte| byte.is_ascii_digit()) => format!("[{at}]"),
+            name => format!(".{name}"),
+        };
+        let steps: String = pointer.split('/').skip(1).map(step).collect();
+        let path = format!("{}{steps}", self.path);
         format!("`{path}` in {}: {detail}", self.origin)
     }
 }

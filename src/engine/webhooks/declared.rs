@@ -36,7 +36,7 @@ type Wish<'d> = (TenantId, &'d DeclaredWebhook);
 /// What makes one webhook what is declared.
 enum Step {
     Make(NewWebhook),
-    Change(Webhook, Change),
+    Change(Box<(Webhook, Change)>),
     Remove(Webhook),
 }
 
@@ -44,7 +44,8 @@ impl Step {
     fn webhook_id(&self) -> Option<WebhookId> {
         match self {
             Self::Make(_) => None,
-            Self::Change(webhook, _) | Self::Remove(webhook) => Some(webhook.id),
+            Self::Change(change) => Some(change.0.id),
+            Self::Remove(webhook) => Some(webhook.id),
         }
     }
 }
@@ -119,7 +120,7 @@ impl Engine {
             let webhook = stored.swap_remove(at);
             let change = self.difference(conn, &webhook, wish.1).await?;
             if !change.members().is_empty() {
-                steps.push(Step::Change(webhook, change));
+                steps.push(Step::Change(Box::new((webhook, change))));
             }
         }
         steps.extend(stored.into_iter().map(Step::Remove));
@@ -142,8 +143,9 @@ impl Engine {
                     self.make_webhook(tx.conn(), Actor::Configuration, Origin::Declared, wish).await?;
                     true
                 }
-                Step::Change(webhook, change) => {
+                Step::Change(change) => {
                     changed += 1;
+                    let (webhook, change) = *change;
                     self.write_change(tx.conn(), Actor::Configuration, webhook, &change).await?.is_some()
                 }
                 Step::Remove(webhook) => {

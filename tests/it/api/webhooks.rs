@@ -42,6 +42,7 @@ async fn a_webhook_is_shown_as_it_was_made() {
         "timeout_seconds": 10,
         "rate_limit": 50,
         "enabled": true,
+        "declared": false,
         "status": "active",
         "created_at": "2026-03-01T12:00:00Z",
         "updated_at": "2026-03-01T12:00:00Z",

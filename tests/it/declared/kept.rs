@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::{DAY, declaring, path_of, shown, stored, to, written_down};
 use crate::support::{Receiver, Service, database, until};
 
+/// A master key, as it may stand in the environment: nodes that start at once must have the same.
+const MASTER_KEY: &str = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
+
 #[tokio::test]
 async fn the_api_changes_nothing_of_it_and_says_where_it_is_changed() {
     let receiver = Receiver::start().await;
@@ -119,7 +122,6 @@ async fn nodes_that_start_at_once_with_the_same_list_make_each_webhook_once() {
     let list: Vec<Value> =
         (0..20).map(|at| json!({"url": format!("http://127.0.0.1:9/{at}"), "events": ["user"]})).collect();
     let list = json!(list).to_string();
-    const MASTER_KEY: &str = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
 
     let nodes = Service::start_together(4, &[("SIGNET_MASTER_KEY", MASTER_KEY), ("SIGNET_WEBHOOKS", &list)]).await;
 

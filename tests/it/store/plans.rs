@@ -324,6 +324,19 @@ async fn webhooks_are_read_and_changed_by_index() {
 }
 
 #[tokio::test]
+async fn webhooks_that_are_declared_are_found_among_all_others_by_an_index_that_holds_no_others() {
+    let plans = Database::open()
+        .await
+        .plans(async |database| {
+            webhooks::declared(database.conn()).await.unwrap();
+        })
+        .await;
+
+    let of_webhooks = |step: &&String| step.contains("webhooks") || step.contains("SCAN w");
+    assert!(plans.iter().filter(of_webhooks).all(|step| step.contains("webhooks_declared")), "{plans:#?}");
+}
+
+#[tokio::test]
 async fn what_every_second_every_request_and_every_audit_asks_is_found_by_index() {
     Database::with_tenant()
         .await
