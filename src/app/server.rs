@@ -257,8 +257,14 @@ impl Drop for Alarm {
 /// Makes declared webhooks what the configuration says. A node that cannot is gone before anybody counts on it.
 async fn declare_webhooks(engine: &Engine, config: &Config) -> Result<()> {
     let declared = engine.declare_webhooks(&config.webhooks).await;
-    if declared.is_err() && engine.store.is_shared() {
-        engine.leave().await?;
+    if declared.is_err()
+        && engine.store.is_shared()
+        && let Err(error) = engine.leave().await
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the other nodes wait for this one until they miss it"
+        );
     }
     declared.map_err(|error| match error {
         DeclareError::Faulty(faults) => Faults(faults).into(),

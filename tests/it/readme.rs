@@ -96,7 +96,7 @@ fn example(language: &str, after: &str) -> &'static str {
 #[test]
 fn the_examples_of_declared_webhooks_can_be_copied() {
     let file = example("toml", "can be declared, one table each");
-    let shell = example("sh", "with semicolons between the objects");
+    let shell = example("sh", "`[]` is none:");
     let text = shell.trim().strip_prefix("export SIGNET_WEBHOOKS='").and_then(|text| text.strip_suffix('\'')).unwrap();
     let variable = |name: &str| (name == "SIGNET_WEBHOOKS").then(|| text.to_owned());
 
