@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+use crate::domain::audit::Actor;
 use crate::domain::catalogue::Preset;
 use crate::domain::id::TenantId;
 use crate::engine::Engine;
@@ -29,7 +30,7 @@ pub async fn event_types(engine: &Engine, action: EventTypesAction) -> Result<()
         Some(id) => engine.keys_of(id.parse::<TenantId>()?).context("there is no such tenant")?,
         None => engine.default_keys().context("there is no tenant yet; start the server once")?,
     };
-    for (put, described) in engine.load_preset(keys.tenant.id, preset).await? {
+    for (put, described) in engine.load_preset(Actor::CommandLine, keys.tenant.id, preset).await? {
         let words = if put == Put::Made { "made" } else { "replaced" };
         say!("{words:<8}  {}", described.name);
     }

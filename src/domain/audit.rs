@@ -146,6 +146,15 @@ pub enum Action {
     WebhookDeleted {
         id: String,
     },
+    /// Event types were described in the catalogue, anew or for the first time. Of very many, not all are named.
+    EventTypesDescribed {
+        made: usize,
+        replaced: usize,
+        names: Vec<String>,
+    },
+    EventTypeForgotten {
+        name: String,
+    },
     MasterKeyAdded {
         id: String,
     },
@@ -189,6 +198,8 @@ impl Action {
             Self::WebhookMade { .. } => "webhook.made",
             Self::WebhookChanged { .. } => "webhook.changed",
             Self::WebhookDeleted { .. } => "webhook.deleted",
+            Self::EventTypesDescribed { .. } => "event_types.described",
+            Self::EventTypeForgotten { .. } => "event_type.forgotten",
             Self::MasterKeyAdded { .. } => "master_key.added",
             Self::MasterKeySwitched { .. } => "master_key.switched",
             Self::MasterKeyRewrapped { .. } => "master_key.rewrapped",
@@ -219,7 +230,9 @@ impl Action {
             | Self::MasterKeySwitched { id }
             | Self::MasterKeyRewrapped { id, .. }
             | Self::MasterKeyDropped { id } => id,
+            Self::EventTypeForgotten { name } => name,
             Self::LogBegun
+            | Self::EventTypesDescribed { .. }
             | Self::PolicyChanged { .. }
             | Self::TenantChanged { .. }
             | Self::CutOverPlanned { .. }
@@ -257,6 +270,8 @@ impl Action {
             | Self::WebhookMade { .. }
             | Self::WebhookChanged { .. }
             | Self::WebhookDeleted { .. }
+            | Self::EventTypesDescribed { .. }
+            | Self::EventTypeForgotten { .. }
             | Self::MasterKeyAdded { .. }
             | Self::MasterKeySwitched { .. }
             | Self::MasterKeyRewrapped { .. }

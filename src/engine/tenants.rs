@@ -187,10 +187,13 @@ impl Engine {
     }
 }
 
-/// What a tenant is called and how its tokens look.
+/// What a tenant is called, how its tokens look, and how strictly its catalogue is kept.
 fn described(tenant: &Tenant) -> String {
-    let Tenant { name, token_subject, token_ttl, .. } = tenant;
-    format!("{name:?}, tokens of {token_subject:?} that live {} s", token_ttl.as_seconds())
+    let Tenant { name, token_subject, token_ttl, catalogue, .. } = tenant;
+    let ttl = token_ttl.as_seconds();
+    let unknown = if catalogue.is_closed { "closed" } else { "open" };
+    let schemas = if catalogue.enforces_schema { "enforced" } else { "not enforced" };
+    format!("{name:?}, tokens of {token_subject:?} that live {ttl} s, catalogue {unknown}, schemas {schemas}")
 }
 
 /// What is written down about a change of policy and of plans, each before and after.

@@ -16,6 +16,7 @@ use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
 use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
 use crate::api::problem::Problem;
+use crate::domain::audit::Actor;
 use crate::domain::catalogue::{
     DESCRIPTION_CHARS_MAX, Described, Description, Preset, SAMPLE_BYTES_MAX, SCHEMA_BYTES_MAX,
 };
@@ -102,7 +103,7 @@ pub(super) async fn put(
     Json(body): Json<PutEventType>,
 ) -> Result<Response, Problem> {
     let wish = body.wish(&name)?;
-    let mut described = engine.describe(access.tenant_id, vec![wish]).await?;
+    let mut described = engine.describe(Actor::of(&access.caller), access.tenant_id, vec![wish]).await?;
     let (put, described) = described.pop().ok_or_else(Problem::internal)?;
     let status = if put == Put::Made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(EventTypeView::of(described))).into_response())
@@ -148,7 +149,7 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let name: EventType = name.parse().map_err(|_| missing())?;
-    match engine.delete_event_type(access.tenant_id, &name).await? {
+    match engine.delete_event_type(Actor::of(&access.caller), access.tenant_id, &name).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing()),
     }
@@ -186,12 +187,15 @@ pub(super) async fn import(
     access: Access<WebhooksWrite>,
     Json(body): Json<Import>,
 ) -> Result<Response, Problem> {
-    let put = engine.import_openapi(access.tenant_id, body.openapi).await.map_err(|error| match error {
-        CatalogueError::Faulty(faults) => {
-            CatalogueError::Faulty(faults.into_iter().map(|fault| fault.beneath("/openapi")).collect())
-        }
-        other => other,
-    })?;
+    let put =
+        engine.import_openapi(Actor::of(&access.caller), access.tenant_id, body.openapi).await.map_err(|error| {
+            match error {
+                CatalogueError::Faulty(faults) => {
+                    CatalogueError::Faulty(faults.into_iter().map(|fault| fault.beneath("/openapi")).collect())
+                }
+                other => other,
+            }
+        })?;
     Ok(axum::Json(Imported::of(put)).into_response())
 }
 
@@ -204,7 +208,7 @@ pub(super) async fn load_preset(
         let known = Preset::ALL.map(Preset::as_str).join(" and ");
         Problem::not_found(&format!("preset; there are {known}"))
     })?;
-    let put = engine.load_preset(access.tenant_id, preset).await?;
+    let put = engine.load_preset(Actor::of(&access.caller), access.tenant_id, preset).await?;
     Ok(axum::Json(Imported::of(put)).into_response())
 }
 

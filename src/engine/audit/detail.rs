@@ -37,6 +37,9 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         Action::ApiKeyMade { label, scopes, .. } => json!({"label": label, "scopes": scopes}),
         Action::WebhookMade { url, .. } => json!({"url": url}),
         Action::WebhookChanged { members, .. } => json!({"members": members}),
+        Action::EventTypesDescribed { made, replaced, names } => {
+            json!({"made": made, "replaced": replaced, "names": names})
+        }
         Action::MasterKeyRewrapped { records, stuck, .. } => json!({"records": records, "stuck": stuck}),
         Action::LogBegun
         | Action::KeyFound { .. }
@@ -47,6 +50,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         | Action::RevocationRepeated { .. }
         | Action::ApiKeyRevoked { .. }
         | Action::WebhookDeleted { .. }
+        | Action::EventTypeForgotten { .. }
         | Action::MasterKeyAdded { .. }
         | Action::MasterKeySwitched { .. }
         | Action::MasterKeyDropped { .. } => json!({}),

@@ -9,7 +9,8 @@ pub mod presets;
 mod schema;
 mod weight;
 
-use super::Engine;
+use super::{Engine, audit};
+use crate::domain::audit::{Action, Actor};
 use crate::domain::catalogue::{CATALOGUE_BYTES_MAX, Described, Description, TYPES_MAX};
 use crate::domain::event_type::EventType;
 use crate::domain::id::TenantId;
@@ -18,6 +19,9 @@ use crate::store::{Conn, StoreError, catalogue};
 pub use schema::Fault;
 
 use schema::Schema;
+
+/// How many names an entry of the audit log has at most: a page of the log has many entries.
+const NAMES_WRITTEN_MAX: usize = 50;
 
 /// An event type as somebody wishes it to be described.
 #[derive(Debug, Clone)]
@@ -74,6 +78,7 @@ impl Engine {
     /// Describes event types, all or none; answers what became of each, in their order.
     pub async fn describe(
         &self,
+        actor: Actor,
         tenant_id: TenantId,
         wishes: Vec<Wish>,
     ) -> Result<Vec<(Put, Described)>, CatalogueError> {
@@ -98,6 +103,7 @@ impl Engine {
         if usize::try_from(size.bytes).is_ok_and(|bytes| bytes > CATALOGUE_BYTES_MAX) {
             return Err(CatalogueError::TooLarge);
         }
+        audit::record(tx.conn(), tenant_id, (actor, self.clock.now()), &[written(&put)]).await?;
         tx.commit().await?;
         self.catalogues.look_again(tenant_id).await;
         Ok(put)
@@ -125,16 +131,30 @@ impl Engine {
     }
 
     /// Takes an event type out of the catalogue; answers whether it was there.
-    pub async fn delete_event_type(&self, tenant_id: TenantId, name: &EventType) -> Result<bool, StoreError> {
+    pub async fn delete_event_type(
+        &self,
+        actor: Actor,
+        tenant_id: TenantId,
+        name: &EventType,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.store.write().await?;
         catalogue::touch(tx.conn(), tenant_id).await?;
         if !catalogue::delete(tx.conn(), tenant_id, name).await? {
             return Ok(false);
         }
+        let forgotten = Action::EventTypeForgotten { name: name.to_string() };
+        audit::record(tx.conn(), tenant_id, (actor, self.clock.now()), &[forgotten]).await?;
         tx.commit().await?;
         self.catalogues.look_again(tenant_id).await;
         Ok(true)
     }
+}
+
+/// What is written down about what was described.
+fn written(put: &[(Put, Described)]) -> Action {
+    let made = put.iter().filter(|(put, _)| *put == Put::Made).count();
+    let names = put.iter().take(NAMES_WRITTEN_MAX).map(|(_, described)| described.name.to_string()).collect();
+    Action::EventTypesDescribed { made, replaced: put.len() - made, names }
 }
 
 /// Whether every schema can be enforced, and every sample satisfies its own.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::weight::escaped;
 use super::{CatalogueError, Fault, Place, Put, Wish, schema};
+use crate::domain::audit::Actor;
 use crate::domain::catalogue::{
     CATALOGUE_BYTES_MAX, DESCRIPTION_CHARS_MAX, Described, Description, SAMPLE_BYTES_MAX, SCHEMA_BYTES_MAX,
 };
@@ -27,11 +28,12 @@ impl Engine {
     /// Describes an event type for each webhook of a document, all or none.
     pub async fn import_openapi(
         &self,
+        actor: Actor,
         tenant_id: TenantId,
         document: Value,
     ) -> Result<Vec<(Put, Described)>, CatalogueError> {
         let wishes = self.catalogues.apart(move || wishes(&document)).await?;
-        self.describe(tenant_id, wishes).await
+        self.describe(actor, tenant_id, wishes).await
     }
 }
 

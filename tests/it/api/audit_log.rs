@@ -37,7 +37,9 @@ fn id(value: &Value) -> String {
 async fn every_change_through_the_api_is_written_down_with_the_key_that_made_it() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let is_change = |route: &&Route| {
-        let is_covered = route.path.starts_with("/v1/admin/") || route.path.starts_with("/v1/webhooks");
+        let is_covered = route.path.starts_with("/v1/admin/")
+            || route.path.starts_with("/v1/webhooks")
+            || route.path.starts_with("/v1/event-types");
         route.method != Method::GET && is_covered && !NOT_WRITTEN_DOWN.contains(&route.path)
     };
     let mut seen = 0;
@@ -47,6 +49,8 @@ async fn every_change_through_the_api_is_written_down_with_the_key_that_made_it(
         let webhook = service.webhook(&receiver, &["user"]).await;
         let api_key = id(&service.post("/v1/admin/api-keys", &json!({"scopes": ["admin"]})).await.json());
         let tenant = id(&service.get("/v1/admin/tenants").await.json()["data"][0]);
+        let put = service.request(Method::PUT, &format!("/v1/event-types/{}", Ids::MISSING.event_type));
+        assert_eq!(send(with_json(put, "{}")).await.status / 100, 2);
         let kid = service.get("/v1/admin/keys").await.json()["data"][0]["kid"].as_str().unwrap().to_owned();
         let ids = Ids { webhook: &webhook, tenant: &tenant, api_key: &api_key, kid: &kid, ..Ids::MISSING };
         let wish = json!({"scopes": ["admin"], "instance_wide": true});
@@ -75,7 +79,12 @@ async fn what_was_done_is_told_without_what_is_secret_in_it() {
     let key = service.post("/v1/admin/api-keys", &wish).await.json();
     service.delete(&format!("/v1/admin/api-keys/{}", id(&key))).await;
     let tenant = id(&service.get("/v1/admin/tenants").await.json()["data"][0]);
-    service.patch(&format!("/v1/admin/tenants/{tenant}"), &json!({"name": "ours", "token_ttl": 60})).await;
+    service
+        .patch(
+            &format!("/v1/admin/tenants/{tenant}"),
+            &json!({"name": "ours", "token_ttl": 60, "catalogue": {"closed": true}}),
+        )
+        .await;
 
     let log = entries(&service, "tenant").await;
 
@@ -84,9 +93,10 @@ async fn what_was_done_is_told_without_what_is_secret_in_it() {
         [&entry["action"], &entry["subject"], &entry["detail"]].map(Value::clone)
     };
     let (tokens, none) = ("tokens of \"signet webhooks\" that live", json!({}));
+    let rules = |closed: &str| format!("catalogue {closed}, schemas not enforced");
     let sentences = json!({
-        "before": format!("\"default\", {tokens} 300 s"),
-        "after": format!("\"ours\", {tokens} 60 s"),
+        "before": format!("\"default\", {tokens} 300 s, {}", rules("open")),
+        "after": format!("\"ours\", {tokens} 60 s, {}", rules("closed")),
     });
     let expected = [
         [json!("tenant.changed"), Value::Null, sentences],

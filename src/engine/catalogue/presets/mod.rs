@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{CatalogueError, Fault, Place, Put, Wish};
+use crate::domain::audit::Actor;
 use crate::domain::catalogue::{Described, Description, Preset};
 use crate::domain::id::TenantId;
 use crate::engine::Engine;
@@ -63,9 +64,10 @@ impl Engine {
     /// Describes all event types of a preset.
     pub async fn load_preset(
         &self,
+        actor: Actor,
         tenant_id: TenantId,
         preset: Preset,
     ) -> Result<Vec<(Put, Described)>, CatalogueError> {
-        self.describe(tenant_id, wishes(preset)?).await
+        self.describe(actor, tenant_id, wishes(preset)?).await
     }
 }
