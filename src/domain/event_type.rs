@@ -71,9 +71,6 @@ impl FromStr for EventType {
             return Err(MalformedEventType::TooLong);
         }
         let forbidden = |c: &char| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '.');
-        if text.contains('*') {
-            return Err(MalformedEventType::Star);
-        }
         if let Some(c) = text.chars().find(forbidden) {
             return Err(MalformedEventType::ForbiddenCharacter(c));
         }
@@ -116,6 +113,7 @@ impl FromStr for Subscription {
     fn from_str(text: &str) -> Result<Self, MalformedEventType> {
         match text {
             EVERYTHING => Ok(Self::Everything),
+            name if name.contains('*') => Err(MalformedEventType::Star),
             name => name.parse().map(Self::Beneath),
         }
     }
@@ -157,7 +155,8 @@ mod tests {
         assert_eq!(refused("user..created"), MalformedEventType::EmptySegment);
         assert_eq!(refused(".user"), MalformedEventType::EmptySegment);
         assert_eq!(refused("User"), MalformedEventType::ForbiddenCharacter('U'));
-        assert_eq!(refused("user.*"), MalformedEventType::Star);
+        assert_eq!(refused("*"), MalformedEventType::ForbiddenCharacter('*'));
+        assert_eq!("user.*".parse::<Subscription>(), Err(MalformedEventType::Star));
         assert_eq!(refused(&"a".repeat(129)), MalformedEventType::TooLong);
         assert_eq!(refused("a.b.c.d.e.f.g.h.i"), MalformedEventType::TooDeep);
     }

@@ -166,7 +166,8 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
         "where d.webhook_id = $1
            and d.event_id < $2
            and d.event_id >= $3
-           and ((select e.type from events e where e.id = d.event_id) = $4 or $4 is null)
+           and (substr((select e.type || '.' from events e where e.id = d.event_id), 1, length(cast($4 as text)) + 1)
+                = cast($4 as text) || '.' or cast($4 as text) is null)
            and case when a.failure is not null or a.status_code not between 200 and 299 then $6 = 1 else $7 = 1 end
          order by d.event_id desc
          limit $5"
@@ -178,7 +179,8 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
         "where d.webhook_id = $1
            and d.event_id < $2
            and d.event_id >= $3
-           and ((select e.type from events e where e.id = d.event_id) = $4 or $4 is null)
+           and (substr((select e.type || '.' from events e where e.id = d.event_id), 1, length(cast($4 as text)) + 1)
+                = cast($4 as text) || '.' or cast($4 as text) is null)
            and case d.ending when 'delivered' then $6 = 1 when 'exhausted' then $7 = 1 else $8 = 1 end
          order by d.event_id desc
          limit $5"

@@ -17,7 +17,7 @@ use crate::api::openapi::shapes;
 use crate::api::page::{List, PageOf, PageParams, Params, Path};
 use crate::api::problem::Problem;
 use crate::domain::delivery::{Delivery, DeliveryKey, DeliveryState};
-use crate::domain::event_type::EventType;
+use crate::domain::event_type::Subscription;
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::engine::replay::{Span, Wanted};
@@ -44,7 +44,11 @@ impl DeliveryParams {
             faults.take(name, Timestamp::parse_rfc3339(&text)).map(EventId::first_at)
         };
         let (from, to) = (instant("from", self.from), instant("to", self.to));
-        let event_type = self.event.and_then(|name| faults.take("event", name.parse::<EventType>()));
+        let wanted = self.event.and_then(|name| faults.take("event", name.parse::<Subscription>()));
+        let event_type = wanted.and_then(|wanted| match wanted {
+            Subscription::Everything => None,
+            Subscription::Beneath(event_type) => Some(event_type),
+        });
         let states = self.status.map(|words| states(&words, &mut faults)).unwrap_or_default();
         faults.none()?;
         let cursor = page.after.map(EventId::from_bytes);

@@ -119,12 +119,15 @@ async fn a_delivery_that_was_acknowledged_and_is_asked_for_again_is_pending_in_e
 }
 
 #[tokio::test]
-async fn the_log_filters_by_event_type() {
+async fn the_log_filters_by_event_type_and_all_beneath_it() {
     let mut database = Database::with_log().await;
 
     let shown = database.shown(&Filter { event_type: Some(event_type("user.deleted")), ..everything() }).await;
+    let beneath = database.shown(&Filter { event_type: Some(event_type("user")), ..everything() }).await;
+    let like = database.shown(&Filter { event_type: Some(event_type("user.delete")), ..everything() }).await;
 
     assert_eq!(shown, [LOG[1], LOG[3], LOG[5]]);
+    assert_eq!((beneath.len(), like.len()), (LOG.len(), 0));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(in crate::api::v1) fn list() -> Described {
         .path::<shapes::WebhookId>("id", "The webhook.")
         .pages()
         .query("status", "Only those with one of these, separated by commas.", status_list())
-        .query("event", "Only those of events of exactly this type.", shapes::EventType::schema())
+        .query("event", "Only those of events of this type, and of all beneath it.", shapes::Subscription::schema())
         .query("from", "Only those of events accepted then or later.", shapes::Timestamp::schema())
         .query("to", "Only those of events accepted before.", shapes::Timestamp::schema())
         .answers_page::<DeliveryView>("A page of deliveries.", page(delivery()), &[])
