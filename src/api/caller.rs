@@ -47,6 +47,12 @@ impl Asker {
         if let Some(known) = parts.extensions.get::<Self>().filter(|known| known.caller.may(scope)) {
             return Ok(known.clone());
         }
+        // Which of two would count is for nobody to guess.
+        for name in [AUTHORIZATION.as_str(), TENANT_ID] {
+            if parts.headers.get_all(name).iter().count() > 1 {
+                return Err(Problem::malformed(format!("the header {name} stands there more than once")));
+            }
+        }
         let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
         let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
         allowance::count(parts, engine, &caller)?;

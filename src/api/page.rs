@@ -25,7 +25,9 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
         match Query::from_request_parts(parts, engine).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => {
-                Err(Problem::malformed(format!("the query string is not understood: {}", rejection.body_text())))
+                let words = rejection.body_text();
+                let words = words.strip_prefix("Failed to deserialize query string: ").unwrap_or(&words);
+                Err(Problem::malformed(format!("the query string is not understood: {words}")))
             }
         }
     }

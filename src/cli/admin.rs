@@ -180,7 +180,7 @@ fn words(step: &Step) -> String {
 pub async fn api_key(engine: &Engine, action: ApiKeyAction) -> Result<()> {
     match action {
         ApiKeyAction::New { tenant, scopes, label } => {
-            let tenant_id = tenant.map(|id| id.parse::<TenantId>()).transpose()?;
+            let tenant_id = tenant.map(|id| id.parse::<TenantId>()).transpose().context("--tenant")?;
             if tenant_id.is_some_and(|id| engine.keys_of(id).is_none()) {
                 bail!("there is no such tenant");
             }

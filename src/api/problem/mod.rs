@@ -63,6 +63,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("this tenant has no such {what}"))
     }
 
+    pub(in crate::api) fn no_tenant() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is no such tenant")
+    }
+
     pub(in crate::api) fn unknown_tenant() -> Self {
         let detail = "X-Tenant-ID names no tenant that this API key reaches";
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::patch::{Patched, not_null};
 use crate::api::Api;
-use crate::api::body::{Faults, Json, Whole};
+use crate::api::body::{Faults, Json, Object, Whole};
 use crate::api::caller::{Access, Admin};
 use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
@@ -119,7 +119,8 @@ pub(super) struct CreateTenant {
     name: String,
     #[schema(value_type = Option<shapes::Algorithm>)]
     algorithm: Option<String>,
-    key_policy: Option<PolicyWish>,
+    #[schema(value_type = Option<PolicyWish>)]
+    key_policy: Option<Object<PolicyWish>>,
     #[schema(value_type = Option<shapes::TokenSubject>)]
     token_subject: Option<String>,
     #[schema(value_type = Option<shapes::TokenLifetime>)]
@@ -191,7 +192,7 @@ impl CreateTenant {
             faults.take("/token_subject", tenant::check_subject(subject));
         }
         let algorithm = self.algorithm.and_then(|name| algorithm(&name, "/algorithm", &mut faults));
-        let key_policy = self.key_policy.and_then(|wish| wish.policy(terms.key_policy, &mut faults));
+        let key_policy = self.key_policy.and_then(|Object(wish)| wish.policy(terms.key_policy, &mut faults));
         let ttl = self.token_ttl.and_then(|Whole(seconds)| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
         faults.none()?;
         Ok(NewTenant {
@@ -220,14 +221,14 @@ pub(super) struct ChangeTenant {
     /// Null takes a policy of its own away.
     #[serde(default)]
     #[schema(value_type = Option<PolicyWish>)]
-    key_policy: Patched<PolicyWish>,
+    key_policy: Patched<Object<PolicyWish>>,
     /// Null calls a change of algorithm off.
     #[serde(default)]
     #[schema(value_type = Option<CutOverWish>)]
-    cut_over: Patched<CutOverWish>,
+    cut_over: Patched<Object<CutOverWish>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = CatalogueWish, required = false)]
-    catalogue: Option<CatalogueWish>,
+    catalogue: Option<Object<CatalogueWish>>,
 }
 
 /// How strictly the catalogue shall be kept; what is left out stays.
@@ -277,15 +278,15 @@ impl ChangeTenant {
         let key_policy = match self.key_policy {
             Patched::Absent => None,
             Patched::Null => Some(PolicyChoice::Installation),
-            Patched::Value(wish) => wish.policy(terms.key_policy, &mut faults).map(PolicyChoice::Own),
+            Patched::Value(Object(wish)) => wish.policy(terms.key_policy, &mut faults).map(PolicyChoice::Own),
         };
         let cut_over = match self.cut_over {
             Patched::Absent => None,
             Patched::Null => Some(CutOverChoice::None),
-            Patched::Value(wish) => wish.choice(&mut faults),
+            Patched::Value(Object(wish)) => wish.choice(&mut faults),
         };
         faults.none()?;
-        let catalogue = self.catalogue.unwrap_or_default();
+        let Object(catalogue) = self.catalogue.unwrap_or_default();
         Ok(TenantChange {
             name: self.name,
             token_subject: self.token_subject,
@@ -306,10 +307,10 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let actor = Actor::of(&access.caller);
     access.instance_wide()?;
-    let id = id.parse::<TenantId>().map_err(|_| Problem::not_found("tenant"))?;
+    let id = id.parse::<TenantId>().map_err(|_| Problem::no_tenant())?;
     let change = body.change(&engine.terms)?;
     let changed = engine.change_tenant(actor, id, change).await?;
-    let changed = changed.ok_or_else(|| Problem::not_found("tenant"))?;
+    let changed = changed.ok_or_else(|| Problem::no_tenant())?;
     Ok(axum::Json(TenantView::of(changed, &engine.terms)).into_response())
 }
 
@@ -344,6 +345,6 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     access.instance_wide()?;
     let id = id.parse::<TenantId>().ok();
-    let keys = id.and_then(|id| engine.keys_of(id)).ok_or_else(|| Problem::not_found("tenant"))?;
+    let keys = id.and_then(|id| engine.keys_of(id)).ok_or_else(|| Problem::no_tenant())?;
     Ok(axum::Json(TenantView::of(keys.tenant.clone(), &engine.terms)).into_response())
 }

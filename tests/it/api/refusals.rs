@@ -126,6 +126,28 @@ async fn every_answer_that_is_made_for_one_request_carries_an_id_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_header_that_could_mean_two_things_means_nothing() {
+    let service = Service::start().await;
+    let tenant = "tnt_01J9ZW3K8Q5T7B2M4N6P8R0S1V";
+
+    for (name, value) in [("authorization", "Bearer sk_live_another"), ("x-tenant-id", tenant)] {
+        let twice = service.request(Method::GET, "/v1/events").header("x-tenant-id", tenant).header(name, value);
+        let answer = send(twice).await;
+        assert_eq!((answer.status, &answer.problem()["code"]), (400, &json!("malformed")), "{name}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn parameters_are_refused_where_there_are_none() {
+    let service = Service::start().await;
+
+    let refused = service.get("/v1/admin/keys?limit=1").await;
+    let ignored = service.get("/v1/admin/keys?").await;
+
+    assert_eq!((refused.status, &refused.problem()["code"], ignored.status), (400, &json!("malformed"), 200));
+}
+
+#[tokio::test]
 async fn a_refusal_never_repeats_the_key() {
     let service = Service::start().await;
     let key = service.api_key(&["events:write"]).await;

@@ -154,6 +154,19 @@ async fn a_member_of_the_wrong_type_is_named() {
 }
 
 #[tokio::test]
+async fn a_list_is_no_object_and_a_fraction_no_count() {
+    let service = strict().await;
+    let with = |name: &str, value: Value| json!({"url": "https://example.com/", "events": ["*"], name: value});
+
+    check(&service, with("retry", json!([[1, 2]])), &["/retry"]).await;
+    check(&service, with("activation", json!(["challenge", 3600])), &["/activation"]).await;
+    check(&service, with("timeout_seconds", json!(1.5)), &["/timeout_seconds"]).await;
+    check(&service, with("rate_limit", json!(1e300)), &["/rate_limit"]).await;
+    let whole = service.post("/v1/webhooks", &with("timeout_seconds", json!(18.0))).await;
+    assert_eq!((whole.status, &whole.json()["timeout_seconds"]), (201, &json!(18)), "{}", whole.text);
+}
+
+#[tokio::test]
 async fn a_member_that_nobody_knows_is_refused() {
     let service = strict().await;
 

@@ -32,7 +32,7 @@ pub(in crate::api::v1) fn show() -> Described {
     guarded(Described::new("showTenant", "Show a tenant", "As it is on this node."))
         .path::<shapes::TenantId>("id", "The tenant.")
         .answers::<TenantView>(Answer::ok("The tenant."), tenant(), &[])
-        .refuses([Problem::not_found("tenant")])
+        .refuses([Problem::no_tenant()])
 }
 
 pub(in crate::api::v1) fn change() -> Described {
@@ -42,7 +42,7 @@ pub(in crate::api::v1) fn change() -> Described {
         .path::<shapes::TenantId>("id", "The tenant.")
         .takes::<ChangeTenant>(json!({"catalogue": {"closed": true}}))
         .answers::<TenantView>(Answer::ok("The tenant as it is now."), tenant(), &[])
-        .refuses([Problem::not_found("tenant"), Problem::invalid_one("/token_ttl", "a token lives 60 to 3600 seconds")])
+        .refuses([Problem::no_tenant(), Problem::invalid_one("/token_ttl", "a token lives 60 to 3600 seconds")])
 }
 
 fn guarded(described: Described) -> Described {

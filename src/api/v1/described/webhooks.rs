@@ -69,7 +69,12 @@ pub(in crate::api::v1) fn change() -> Described {
         .path::<shapes::WebhookId>("id", "The webhook.")
         .takes::<ChangeWebhook>(json!({"enabled": false}))
         .answers::<WebhookView>(Answer::ok("The webhook as it is now."), webhook(), &[])
-        .refuses([missing(), WebhookError::Contended.into(), WebhookError::Blocked.into()])
+        .refuses([
+            missing(),
+            WebhookError::Contended.into(),
+            WebhookError::Declared.into(),
+            WebhookError::Blocked.into(),
+        ])
 }
 
 pub(in crate::api::v1) fn remove() -> Described {
@@ -123,6 +128,7 @@ pub(in crate::api::v1) fn rotate_secret() -> Described {
         )
         .refuses([
             missing(),
+            WebhookError::Declared.into(),
             Problem::conflict("too_many_secrets", "too many secrets sign already; wait until some have expired"),
         ])
 }
@@ -131,7 +137,7 @@ fn webhook() -> Value {
     json!({
         "id": WEBHOOK, "url": "https://example.com/webhooks", "events": ["user", "session.created"], "description": "CRM",
         "format": "token", "audience": "https://example.com/webhooks", "headers": {"authorization": "***"}, "enabled": true,
-        "status": "active", "retry": {"schedule": [5, 300, 1800]}, "timeout_seconds": 10,
+        "declared": false, "status": "active", "retry": {"schedule": [5, 300, 1800]}, "timeout_seconds": 10,
         "last_delivery_at": "2026-03-01T12:00:00Z", "created_at": "2026-02-01T12:00:00Z", "updated_at": "2026-02-01T12:00:00Z",
     })
 }

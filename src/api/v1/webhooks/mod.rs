@@ -16,7 +16,7 @@ use super::judged::refuse_unknown;
 use super::patch::{Patched, not_null};
 use super::views::AttemptView;
 use crate::api::Api;
-use crate::api::body::{Faults, Json, OptionalJson, Whole};
+use crate::api::body::{Faults, Json, Object, OptionalJson, Whole};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
 use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
@@ -50,12 +50,14 @@ pub(super) struct CreateWebhook {
     headers: Option<BTreeMap<String, Option<String>>>,
     #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
-    retry: Option<Retry>,
+    #[schema(value_type = Option<Retry>)]
+    retry: Option<Object<Retry>>,
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
     timeout_seconds: Option<Whole<u64>>,
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000)]
     rate_limit: Option<Whole<u32>>,
-    activation: Option<ActivationWish>,
+    #[schema(value_type = Option<ActivationWish>)]
+    activation: Option<Object<ActivationWish>>,
     enabled: Option<bool>,
 }
 
@@ -83,11 +85,11 @@ impl CreateWebhook {
         let headers = members::all_headers(self.headers.unwrap_or_default(), &mut faults);
         let secret = self.secret.map(Secret::new);
         let handling = Handling {
-            retry_policy: self.retry.and_then(|retry| members::retry_policy(&retry, &mut faults)),
+            retry_policy: self.retry.and_then(|Object(retry)| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.and_then(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.and_then(|count| members::rate(count, &mut faults)),
         };
-        let activation = self.activation.and_then(|wish| members::activation(&wish, &mut faults));
+        let activation = self.activation.and_then(|Object(wish)| members::activation(&wish, &mut faults));
         faults.none()?;
         let (Some(url), Some(format)) = (url, format) else { return Err(Problem::internal()) };
         let (description, is_enabled) = (description.unwrap_or_default(), self.enabled.unwrap_or(true));
@@ -153,7 +155,7 @@ pub(super) struct ChangeWebhook {
     headers: Option<BTreeMap<String, Option<String>>>,
     #[serde(default)]
     #[schema(value_type = Option<Retry>)]
-    retry: Patched<Retry>,
+    retry: Patched<Object<Retry>>,
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
     timeout_seconds: Patched<Whole<u64>>,
@@ -162,7 +164,7 @@ pub(super) struct ChangeWebhook {
     rate_limit: Patched<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<ActivationWish>)]
-    activation: Patched<ActivationWish>,
+    activation: Patched<Object<ActivationWish>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = bool, required = false)]
     enabled: Option<bool>,
@@ -193,10 +195,10 @@ impl ChangeWebhook {
             format: self.format.and_then(|text| members::format(&text, &mut faults)),
             audience: self.audience.choice(|text| members::audience(text, &mut faults)),
             headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
-            retry_policy: self.retry.choice(|retry| members::retry_policy(&retry, &mut faults)),
+            retry_policy: self.retry.choice(|Object(retry)| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
-            activation: self.activation.choice(|wish| members::activation(&wish, &mut faults)),
+            activation: self.activation.choice(|Object(wish)| members::activation(&wish, &mut faults)),
             is_enabled: self.enabled,
             secret: None,
         };
