@@ -18,8 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--signet", required=True, help="path of the signet binary")
     parser.add_argument("--examples", type=int, default=200, help="how many for each operation")
-    parser.add_argument("rest", nargs="*", help="passed on to Schemathesis")
-    arguments = parser.parse_args()
+    arguments, passed_on = parser.parse_known_args()
     os.environ["no_proxy"] = "127.0.0.1"
 
     with Stage(arguments.signet) as stage:
@@ -36,7 +35,7 @@ def main():
                 f"--max-examples={arguments.examples}",
                 "--checks=all",
                 "--no-color",
-                *arguments.rest,
+                *passed_on,
             ],
             env=os.environ
             | {
