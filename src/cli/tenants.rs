@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::domain::audit::Actor;
+use crate::domain::dialect::{Dialect, EventBase, HeaderPrefix, SignatureScheme};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{KeyPolicy, Margins, Profile};
 use crate::domain::tenant::{self, Tenant};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Algorithm, TokenTtl};
 use crate::engine::Engine;
-use crate::engine::tenants::{CutOverChoice, NewTenant, PolicyChoice, TenantChange};
+use crate::engine::tenants::{CutOverChoice, DialectChange, NewTenant, PolicyChoice, TenantChange};
+use crate::engine::webhooks::Choice;
 use crate::store::tenants;
 
 /// How many rows are read at a time.
@@ -33,9 +35,11 @@ pub enum TenantAction {
         #[arg(long)]
         token_subject: Option<String>,
         #[command(flatten)]
+        dialect: DialectArgs,
+        #[command(flatten)]
         policy: PolicyArgs,
     },
-    /// Change how a tenant's keys rotate and what they sign with
+    /// Change how a tenant's keys rotate, what they sign with and how its deliveries speak
     Change {
         /// The tenant; the default one if none is named
         tenant: Option<String>,
@@ -52,6 +56,8 @@ pub enum TenantAction {
         #[arg(long, conflicts_with = "cut_over_to")]
         cancel_cut_over: bool,
         #[command(flatten)]
+        dialect: DialectArgs,
+        #[command(flatten)]
         policy: PolicyArgs,
         /// Whether event types that its catalogue does not know are refused
         #[arg(long, value_name = "BOOL")]
@@ -65,6 +71,33 @@ pub enum TenantAction {
     },
     /// Every tenant
     List,
+}
+
+/// How deliveries speak where receivers' vendors differ. What is left out stays.
+#[derive(Debug, Args)]
+pub struct DialectArgs {
+    /// What headers of the formats `signed` and `action` begin with, such as HelloJohn, X-HelloJohn or UserHub; Signet by default
+    #[arg(long, value_name = "PREFIX")]
+    header_prefix: Option<String>,
+    /// How format `signed` writes its signature: sha256, v1 or t,v1
+    #[arg(long, value_name = "SCHEME")]
+    signature_scheme: Option<String>,
+    /// What the URIs of event types begin with in format `set`, such as https://example.com/events/
+    #[arg(long, value_name = "URI")]
+    event_base: Option<String>,
+}
+
+impl DialectArgs {
+    fn change(&self) -> Result<DialectChange> {
+        let prefix = self.header_prefix.as_deref().map(HeaderPrefix::parse).transpose().context("--header-prefix")?;
+        let scheme = self.signature_scheme.as_deref().map(|name| {
+            let known = SignatureScheme::ALL.map(SignatureScheme::as_str).join(" or ");
+            SignatureScheme::parse(name).with_context(|| format!("--signature-scheme is {known}"))
+        });
+        let event_base = self.event_base.as_deref().map(EventBase::parse).transpose().context("--event-base")?;
+        let event_base = event_base.map_or(Choice::Unchanged, Choice::Own);
+        Ok(DialectChange { prefix, scheme: scheme.transpose()?, event_base })
+    }
 }
 
 /// Margins of a tenant's own. What is left out is as the tenant has it now.
@@ -113,13 +146,14 @@ impl PolicyArgs {
 
 pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
     match action {
-        TenantAction::New { name, algorithm, token_ttl, token_subject, policy } => {
+        TenantAction::New { name, algorithm, token_ttl, token_subject, dialect, policy } => {
             let algorithm = parse_algorithm(&algorithm)?;
             let token_ttl = TokenTtl::from_seconds(token_ttl)?;
             tenant::check_name(&name).context("the name")?;
             token_subject.as_deref().map_or(Ok(()), tenant::check_subject).context("--token-subject")?;
             let key_policy = policy.policy(engine.terms.key_policy)?;
-            let wish = NewTenant { name, algorithm, key_policy, token_subject, token_ttl };
+            let dialect = dialect.change()?.over(Dialect::standard());
+            let wish = NewTenant { name, algorithm, key_policy, token_subject, token_ttl, dialect };
             let tenant = engine.create_tenant(Actor::CommandLine, wish).await?;
             say!("{}", tenant.id);
             Ok(())
@@ -130,6 +164,7 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
             cut_over_to,
             cut_over_at,
             cancel_cut_over,
+            dialect,
             policy,
             catalogue_closed,
             enforce_schema,
@@ -153,6 +188,7 @@ pub async fn tenant(engine: &Engine, action: TenantAction) -> Result<()> {
                 token_ttl,
                 key_policy,
                 cut_over,
+                dialect: dialect.change()?,
                 is_closed: catalogue_closed,
                 enforces_schema: enforce_schema,
                 ..TenantChange::default()
@@ -179,6 +215,13 @@ fn show(engine: &Engine, tenant: &Tenant) -> Result<()> {
         (true, false) => say!("  its catalogue is closed"),
         (false, true) => say!("  the schemas of its catalogue are enforced"),
         (true, true) => say!("  its catalogue is closed, and the schemas in it are enforced"),
+    }
+    let Dialect { prefix, scheme, event_base } = &tenant.dialect;
+    if tenant.dialect != Dialect::standard() {
+        say!("  its headers begin with {} and are signed as {}", prefix.as_str(), scheme.as_str());
+    }
+    if let Some(base) = event_base {
+        say!("  the URIs of its event types begin with {base}");
     }
     if let Some(next) = tenant.cut_over {
         say!("  from {} on with {}; `signet keys plan` tells the steps", next.at, next.algorithm.as_str());

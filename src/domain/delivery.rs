@@ -93,7 +93,7 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The beginning of what the receiver answered; not trusted, not interpreted.
     pub excerpt: String,
-    /// The key that signed the token, unless signing failed.
+    /// The key that signed the token, if its format carries one and signing did not fail.
     pub kid: Option<String>,
 }
 

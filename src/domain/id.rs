@@ -81,6 +81,10 @@ id!(
     EventId, "evt"
 );
 id!(
+    /// A delivery, as formats show it that have an id of their own for each.
+    DeliveryId, "del"
+);
+id!(
     /// An API key, by its row; not the key itself.
     ApiKeyId, "key"
 );

@@ -8,6 +8,7 @@ pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub mod delivery;
+pub mod dialect;
 pub mod event;
 pub mod event_type;
 pub mod id;

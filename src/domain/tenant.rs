@@ -1,6 +1,7 @@
 //! A tenant: an issuer of its own, with its own keys, webhooks and events.
 
 use super::catalogue::Rules;
+use super::dialect::Dialect;
 use super::id::TenantId;
 use super::key_ring::{CutOver, KeyPolicy};
 use super::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct Tenant {
     pub key_policy: Option<KeyPolicy>,
     pub token_subject: String,
     pub token_ttl: TokenTtl,
+    /// How its deliveries speak where vendors differ.
+    pub dialect: Dialect,
     /// How strictly its catalogue of event types is kept.
     pub catalogue: Rules,
     pub created_at: Timestamp,

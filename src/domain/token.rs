@@ -31,6 +31,35 @@ impl Algorithm {
     }
 }
 
+/// What a token says that it is, in its header's `typ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenType {
+    Jwt,
+    /// For receivers that tell tokens of webhooks from others by their header (RFC 8725 3.11).
+    Webhook,
+    /// A Security Event Token (RFC 8417 2.3).
+    SecurityEvent,
+}
+
+impl TokenType {
+    pub const ALL: [Self; 3] = [Self::Jwt, Self::Webhook, Self::SecurityEvent];
+    /// What a webhook may choose from; the other one belongs to its format.
+    pub const CHOICES: [Self; 2] = [Self::Jwt, Self::Webhook];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "JWT",
+            Self::Webhook => "webhook+jwt",
+            Self::SecurityEvent => "secevent+jwt",
+        }
+    }
+
+    /// One that a webhook may choose.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::CHOICES.into_iter().find(|token_type| token_type.as_str() == text)
+    }
+}
+
 /// How long a token may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenTtl(u16);

@@ -33,7 +33,10 @@ pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
 /// What is to be sent.
 pub struct Parcel<'a> {
     pub url: &'a Url,
+    pub content_type: &'static str,
     pub headers: &'a [(&'static str, String)],
+    /// What else its format has.
+    pub own_headers: &'a [(String, String)],
     /// The webhook's own headers. None of them takes the place of one of ours.
     pub custom: &'a CustomHeaders,
     pub body: Bytes,
@@ -164,10 +167,15 @@ fn headers(parcel: &Parcel<'_>) -> HeaderMap {
         }
     }
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(parcel.content_type));
     for (name, value) in parcel.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    for (name, value) in parcel.own_headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
         }
     }
     headers

@@ -12,7 +12,8 @@ use super::health::Health;
 use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{CustomHeaders, Handling, Origin, WebhookState, WebhookUrl};
+use crate::domain::token::TokenType;
+use crate::domain::webhook::{CustomHeaders, Format, Handling, Origin, WebhookState, WebhookUrl};
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{Confidential, Purpose, SigningError};
 use crate::store::webhooks::{self, Listener};
@@ -29,6 +30,8 @@ pub(super) struct Addressee {
     pub(super) webhook_id: WebhookId,
     pub(super) tenant_id: TenantId,
     pub(super) url: WebhookUrl,
+    pub(super) format: Format,
+    pub(super) token_type: TokenType,
     pub(super) audience: String,
     /// Whether other webhooks may have the same one: it was chosen, and is not the URL.
     pub(super) shares_audience: bool,
@@ -131,6 +134,8 @@ impl Engine {
             shares_audience: webhook.audience.is_some(),
             is_listening: webhook.state.is_enabled() && !loaded.is_deleted,
             url: webhook.url,
+            format: webhook.format,
+            token_type: webhook.token_type,
             shared,
             handling: webhook.handling,
             pace: Arc::default(),

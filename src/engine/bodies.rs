@@ -9,6 +9,8 @@ use lru::LruCache;
 
 use crate::domain::id::EventId;
 use crate::domain::key_ring::Kid;
+use crate::domain::token::TokenType;
+use crate::domain::webhook::Format;
 
 /// How many bodies are kept. Those who share one are served one after the other, so a few are enough.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
@@ -20,6 +22,8 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Shared {
     pub(super) event_id: EventId,
     pub(super) audience: String,
+    pub(super) format: Format,
+    pub(super) token_type: TokenType,
     pub(super) attempt: u32,
     pub(super) kid: Kid,
     /// The second in which it is signed.
@@ -65,6 +69,8 @@ mod tests {
         Shared {
             event_id: EventId::from_bytes([1; 16]),
             audience: "urn:shop".to_owned(),
+            format: Format::Token,
+            token_type: TokenType::Jwt,
             attempt: 1,
             kid: Kid::from_text("kid".to_owned()),
             second: 1_770_000_000,
@@ -92,6 +98,8 @@ mod tests {
         for other in [
             Shared { event_id: EventId::from_bytes([2; 16]), ..shared() },
             Shared { audience: "urn:other".to_owned(), ..shared() },
+            Shared { format: Format::Signed, ..shared() },
+            Shared { token_type: TokenType::Webhook, ..shared() },
             Shared { attempt: 2, ..shared() },
             Shared { kid: Kid::from_text("next".to_owned()), ..shared() },
             Shared { second: 1_770_000_001, ..shared() },

@@ -26,7 +26,7 @@ use crate::egress::{Egress, Parcel};
 use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, settings, webhooks};
-use crate::wire::{self, Envelope, Letter};
+use crate::wire::{self, Envelope, Letter, Occasion};
 
 /// How long a claim holds: the waits for a slot and for a turn, the 30 s that an attempt may take, and time to write down
 /// what became of it.
@@ -92,15 +92,20 @@ pub(super) struct Begun {
 /// What a tenant and a receiver have agreed on, and who signs.
 pub(super) fn envelope<'a>(
     keys: &'a TenantKeys,
-    signer: &'a Signer,
+    signer: Option<&'a Signer>,
     addressee: &'a Addressee,
     now: Timestamp,
 ) -> Result<Envelope<'a>, SigningError> {
     Ok(Envelope {
+        webhook_id: addressee.webhook_id,
+        format: addressee.format,
+        url: addressee.url.as_url(),
         issuer: &keys.issuer,
         subject: &keys.tenant.token_subject,
         audience: &addressee.audience,
         ttl: keys.tenant.token_ttl,
+        token_type: addressee.token_type,
+        dialect: &keys.tenant.dialect,
         signer,
         secrets: addressee.shared.as_ref().map_err(Clone::clone)?.secrets_at(now),
     })
@@ -297,8 +302,10 @@ impl Engine {
             Ok(letter) => {
                 let none = CustomHeaders::default();
                 let parcel = Parcel {
-                    url: addressee.url.as_url(),
+                    url: letter.url.as_ref().unwrap_or(addressee.url.as_url()),
+                    content_type: letter.content_type,
                     headers: &letter.headers,
+                    own_headers: &letter.own_headers,
                     custom: addressee.shared.as_ref().map_or(&none, |shared| &shared.headers),
                     body: letter.body,
                     timeout: addressee.handling.timeout,
@@ -310,7 +317,7 @@ impl Engine {
                     }
                     Err(kind) => (Outcome::Failed(kind), String::new()),
                 };
-                (outcome, excerpt, Some(letter.kid.as_str().to_owned()))
+                (outcome, excerpt, letter.kid.map(|kid| kid.as_str().to_owned()))
             }
             Err(error) => {
                 tracing::error!(webhook.id = %addressee.webhook_id, error = &error as &dyn std::error::Error, "a delivery could not be signed");
@@ -329,18 +336,31 @@ impl Engine {
         attempt: u32,
         now: Timestamp,
     ) -> Result<Letter, SigningError> {
-        let (keys, signer) = self.signer_of(addressee.tenant_id)?;
-        let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
-        let envelope = envelope(&keys, &signer, addressee, now)?;
-        let write = wire::body(event, &envelope, now);
-        let body = match addressee.shares_audience {
-            true => {
-                let audience = addressee.audience.clone();
-                let (kid, second) = (signer.kid().clone(), now.as_seconds());
-                self.bodies.get_or(Shared { event_id: event.id, audience, attempt, kid, second }, write).await?
-            }
-            false => write.await?,
+        let (keys, signer) = if wire::carries_token(addressee.format) {
+            let (keys, signer) = self.signer_of(addressee.tenant_id)?;
+            let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
+            (keys, Some(signer))
+        } else {
+            (self.keys_of(addressee.tenant_id).ok_or(SigningError::Signature)?, None)
         };
-        Ok(wire::seal(event.id, body, &envelope, attempt, now))
+        let envelope = envelope(&keys, signer.as_deref(), addressee, now)?;
+        let write = wire::body(event, &envelope, now);
+        let body = match &signer {
+            Some(signer) if addressee.shares_audience => {
+                let shared = Shared {
+                    event_id: event.id,
+                    audience: addressee.audience.clone(),
+                    format: addressee.format,
+                    token_type: addressee.token_type,
+                    attempt,
+                    kid: signer.kid().clone(),
+                    second: now.as_seconds(),
+                };
+                self.bodies.get_or(shared, write).await?
+            }
+            // Written for this one alone, or written so quickly that there is nothing to share.
+            _ => write.await?,
+        };
+        Ok(wire::seal(event, body, &envelope, Occasion { attempt, now }))
     }
 }

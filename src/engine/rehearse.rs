@@ -17,9 +17,10 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::key_ring::{CannotRotate, Kid};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
 use crate::signing::{Signer, SigningError};
 use crate::store::{StoreError, webhooks};
-use crate::wire::{self, Letter};
+use crate::wire::{self, Letter, Occasion};
 
 /// What the deliveries of a rehearsal are called.
 const KEY_REHEARSAL: &str = "signet.key.rehearsal";
@@ -57,7 +58,7 @@ impl Rehearsed {
     }
 }
 
-/// A page of receivers, of which those that are disabled are left out.
+/// A page of receivers, of which those that are disabled are left out, and those whose format carries no token.
 #[derive(Debug, Clone)]
 pub struct Performance {
     /// The key that signs next.
@@ -107,8 +108,8 @@ impl Engine {
         let has_more = page.len() > usize::try_from(wish.limit).unwrap_or(usize::MAX);
         page.truncate(usize::try_from(wish.limit).unwrap_or(usize::MAX));
         let next = page.last().filter(|_| has_more).map(|webhook| webhook.id);
-        let ids: Vec<WebhookId> =
-            page.iter().filter(|webhook| webhook.state.is_enabled()).map(|webhook| webhook.id).collect();
+        let takes_part = |webhook: &&Webhook| webhook.state.is_enabled() && wire::carries_token(webhook.format);
+        let ids: Vec<WebhookId> = page.iter().filter(takes_part).map(|webhook| webhook.id).collect();
         let addressees = super::sound(webhooks::addressees(reader.conn(), &ids).await?).collect::<Vec<_>>();
         drop(reader);
         let places = Semaphore::new(AT_ONCE);
@@ -164,7 +165,7 @@ impl Engine {
 
 /// A delivery that the standby signs.
 async fn letter(stage: &Stage, addressee: &Addressee, event: &Event, now: Timestamp) -> Result<Letter, SigningError> {
-    let envelope = envelope(&stage.keys, &stage.signer, addressee, now)?;
+    let envelope = envelope(&stage.keys, Some(&stage.signer), addressee, now)?;
     let body = wire::body(event, &envelope, now).await?;
-    Ok(wire::seal(event.id, body, &envelope, 1, now))
+    Ok(wire::seal(event, body, &envelope, Occasion { attempt: 1, now }))
 }

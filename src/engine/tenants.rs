@@ -2,9 +2,11 @@
 
 use super::keys::KeysError;
 use super::rotate::{carry_out, held};
+use super::webhooks::Choice;
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor, INSTALLATION};
 use crate::domain::catalogue::Rules;
+use crate::domain::dialect::{Dialect, EventBase, HeaderPrefix, SignatureScheme};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CannotCutOver, CutOver, KeyPolicy, KeyRing, Step};
 use crate::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
@@ -21,6 +23,7 @@ pub struct NewTenant {
     pub key_policy: Option<KeyPolicy>,
     pub token_subject: Option<String>,
     pub token_ttl: TokenTtl,
+    pub dialect: Dialect,
 }
 
 impl NewTenant {
@@ -32,6 +35,7 @@ impl NewTenant {
             key_policy: None,
             token_subject: None,
             token_ttl: TokenTtl::STANDARD,
+            dialect: Dialect::standard(),
         }
     }
 }
@@ -44,8 +48,29 @@ pub struct TenantChange {
     pub token_ttl: Option<TokenTtl>,
     pub key_policy: Option<PolicyChoice>,
     pub cut_over: Option<CutOverChoice>,
+    pub dialect: DialectChange,
     pub is_closed: Option<bool>,
     pub enforces_schema: Option<bool>,
+}
+
+/// What somebody wishes to change of a dialect; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct DialectChange {
+    pub prefix: Option<HeaderPrefix>,
+    pub scheme: Option<SignatureScheme>,
+    /// By default the issuer's own.
+    pub event_base: Choice<EventBase>,
+}
+
+impl DialectChange {
+    /// The dialect that is spoken after it.
+    pub fn over(self, present: Dialect) -> Dialect {
+        Dialect {
+            prefix: self.prefix.unwrap_or(present.prefix),
+            scheme: self.scheme.unwrap_or(present.scheme),
+            event_base: self.event_base.over(present.event_base),
+        }
+    }
 }
 
 /// How a tenant's keys shall rotate.
@@ -95,7 +120,7 @@ impl Engine {
         let situation = self.situation_on(tx.conn()).await?;
         let (policy, planned) = (self.policy_of(&tenant), tenant.cut_over);
         let before = described(&tenant);
-        let TenantChange { name, token_subject, token_ttl, key_policy, cut_over, is_closed, enforces_schema } = change;
+        let TenantChange { name, token_subject, token_ttl, key_policy, cut_over, .. } = change;
         let mut changed = Tenant {
             name: name.unwrap_or(tenant.name),
             token_subject: token_subject.unwrap_or(tenant.token_subject),
@@ -105,9 +130,10 @@ impl Engine {
                 Some(PolicyChoice::Installation) => None,
                 Some(PolicyChoice::Own(policy)) => Some(policy),
             },
+            dialect: change.dialect.over(tenant.dialect),
             catalogue: Rules {
-                is_closed: is_closed.unwrap_or(tenant.catalogue.is_closed),
-                enforces_schema: enforces_schema.unwrap_or(tenant.catalogue.enforces_schema),
+                is_closed: change.is_closed.unwrap_or(tenant.catalogue.is_closed),
+                enforces_schema: change.enforces_schema.unwrap_or(tenant.catalogue.enforces_schema),
             },
             ..tenant
         };
@@ -158,6 +184,7 @@ impl Engine {
             key_policy: wish.key_policy,
             token_subject: wish.token_subject.unwrap_or_else(|| TOKEN_SUBJECT_STANDARD.to_owned()),
             token_ttl: wish.token_ttl,
+            dialect: wish.dialect,
             catalogue: Rules::OPEN,
             created_at: self.clock.now(),
         };
@@ -187,13 +214,20 @@ impl Engine {
     }
 }
 
-/// What a tenant is called, how its tokens look, and how strictly its catalogue is kept.
+/// What a tenant is called, how its deliveries look, and how strictly its catalogue is kept.
 fn described(tenant: &Tenant) -> String {
-    let Tenant { name, token_subject, token_ttl, catalogue, .. } = tenant;
+    let Tenant { name, token_subject, token_ttl, dialect, catalogue, .. } = tenant;
     let ttl = token_ttl.as_seconds();
     let unknown = if catalogue.is_closed { "closed" } else { "open" };
     let schemas = if catalogue.enforces_schema { "enforced" } else { "not enforced" };
-    format!("{name:?}, tokens of {token_subject:?} that live {ttl} s, catalogue {unknown}, schemas {schemas}")
+    let text =
+        format!("{name:?}, tokens of {token_subject:?} that live {ttl} s, catalogue {unknown}, schemas {schemas}");
+    if *dialect == Dialect::standard() {
+        return text;
+    }
+    let Dialect { prefix, scheme, event_base } = dialect;
+    let events = event_base.as_ref().map(|base| format!(", events under {base}")).unwrap_or_default();
+    format!("{text}; headers {}, signatures {}{events}", prefix.as_str(), scheme.as_str())
 }
 
 /// What is written down about a change of policy and of plans, each before and after.

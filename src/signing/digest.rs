@@ -51,7 +51,10 @@ pub fn base64url(bytes: &[u8]) -> String {
 
 /// The secret that a webhook shares with us: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0).
 pub struct WebhookSecret {
+    /// The bytes that the text stands for.
     key: hmac::Key,
+    /// The text itself, which is the key to receivers that read no base64.
+    text_key: hmac::Key,
 }
 
 impl WebhookSecret {
@@ -63,7 +66,7 @@ impl WebhookSecret {
     /// Reads what [`WebhookSecret::text`] wrote, or somebody else in the same way.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = secret::read(text).ok()?;
-        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
+        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), text_key: text_key(text) })
     }
 
     /// HMAC-SHA256 of the parts in a row, in base64.
@@ -74,6 +77,28 @@ impl WebhookSecret {
         }
         STANDARD.encode(context.sign())
     }
+
+    /// HMAC-SHA256 of the parts in a row under the secret's text, in lower-case hex.
+    pub fn authenticate_by_text(&self, parts: &[&[u8]]) -> String {
+        hex_code(&self.text_key, parts)
+    }
+}
+
+fn text_key(text: &str) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes())
+}
+
+fn hex_code(key: &hmac::Key, parts: &[&[u8]]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(part);
+    }
+    let mut hex = String::with_capacity(64);
+    for byte in context.sign().as_ref() {
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+        hex.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    hex
 }
 
 #[cfg(test)]
@@ -93,6 +118,21 @@ mod tests {
         assert_ne!(code, code_of_parts(b"Secret", b"purpose", &[b"ab", b"c"]));
         assert_ne!(code, code_of_parts(b"secret", b"Purpose", &[b"ab", b"c"]));
         assert_ne!(code, code_of_parts(b"secret", b"purpose", &[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn a_code_under_a_secret_s_text_is_the_one_that_vendors_receivers_compute() {
+        // What HelloJohn's sample and open-source build, and UserHub's SDK, compute of these.
+        let (key, body) = (text_key("whsec_abc123"), br#"{"id":"evt_1","type":"user.created"}"#.as_slice());
+        assert_eq!(hex_code(&key, &[body]), "1e9e07c89d81ebf171216947452f0a6ada830a9034099c2b74d80f78a0ff9630");
+        assert_eq!(
+            hex_code(&key, &[b"1700000000", b".", body]),
+            "fb16da00aee6fb8673f17703d1bfa826e6b63fa36204dcd1d319c7e1ed62ba77"
+        );
+        assert_eq!(
+            hex_code(&text_key("test"), &[b"1700000000", b".", br#"{"challenge": "some-value"}"#]),
+            "dc8b36b5daf5883b88b0fcd18d00515905175515225e1c8bbde0268fe707676b"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use openssl::ec::EcPoint;
 
 use super::*;
 use crate::domain::time::Timestamp;
+use crate::domain::token::TokenType;
 use crate::signing::{Expected, Jwks, KeyProvider as _, Making, Providers, verify};
 
 #[test]
@@ -83,7 +84,9 @@ fn check_signs(pair: &KeyPair) {
     let signer = Providers::new(Arc::new(master_keys), None, Making::Local).open(&sealed).unwrap();
     let mut token = String::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(signer.sign_onto(&mut token, br#"{"exp":4102444800,"evt":"user.created"}"#)).unwrap();
+    runtime
+        .block_on(signer.sign_onto(&mut token, TokenType::Jwt, br#"{"exp":4102444800,"evt":"user.created"}"#))
+        .unwrap();
 
     let expected = Expected { issuer: None, audience: None, now: Timestamp::from_micros(0) };
     verify(&token, &Jwks::of(&[pair.public().unwrap()]).body, &expected).unwrap();

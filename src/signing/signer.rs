@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::SigningError;
 use super::digest::base64url;
 use crate::domain::key_ring::Kid;
-use crate::domain::token::Algorithm;
+use crate::domain::token::{Algorithm, TokenType};
 
 /// How long a signature waits for its turn at a device, and for the device. A delivery that waits longer is tried again
 /// later: its claim must not end while it is under way.
@@ -30,8 +30,8 @@ pub(super) trait Elsewhere: Send + Sync {
 /// An active key, ready to sign. Opening it takes half a millisecond, so it is opened once per rotation.
 pub struct Signer {
     kid: Kid,
-    /// The JOSE header of every token as its first part: `alg`, `kid` and `typ`, nothing else.
-    header: String,
+    /// The JOSE header of every token as its first part: `alg`, `kid` and `typ`, nothing else. One for each type.
+    headers: [String; TokenType::ALL.len()],
     signature_len: usize,
     key: Key,
 }
@@ -52,22 +52,33 @@ impl Signer {
     }
 
     fn new(kid: Kid, algorithm: Algorithm, signature_len: usize, key: Key) -> Self {
-        let mut header = JwsHeader::new();
-        header.set_algorithm(algorithm.as_str());
-        header.set_key_id(kid.as_str());
-        header.set_token_type("JWT");
-        Self { kid, header: base64url(header.to_string().as_bytes()), signature_len, key }
+        let headers = TokenType::ALL.map(|token_type| {
+            let mut header = JwsHeader::new();
+            header.set_algorithm(algorithm.as_str());
+            header.set_key_id(kid.as_str());
+            header.set_token_type(token_type.as_str());
+            base64url(header.to_string().as_bytes())
+        });
+        Self { kid, headers, signature_len, key }
     }
 
     pub fn kid(&self) -> &Kid {
         &self.kid
     }
 
+    fn header(&self, token_type: TokenType) -> &str {
+        match token_type {
+            TokenType::Jwt => &self.headers[0],
+            TokenType::Webhook => &self.headers[1],
+            TokenType::SecurityEvent => &self.headers[2],
+        }
+    }
+
     /// Signs claims, given as the JSON that the token shall hold byte for byte, and appends the compact JWS (RFC 7515 7.1).
     /// What is signed here is the text that is sent, where it stands: it is never copied, and there is no wait.
-    pub async fn sign_onto(&self, text: &mut String, claims: &[u8]) -> Result<(), SigningError> {
+    pub async fn sign_onto(&self, text: &mut String, token_type: TokenType, claims: &[u8]) -> Result<(), SigningError> {
         let start = text.len();
-        text.push_str(&self.header);
+        text.push_str(self.header(token_type));
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, text);
         let signature = match &self.key {
@@ -84,9 +95,9 @@ impl Signer {
     }
 
     /// How long the token of so many bytes of claims is.
-    pub fn token_len(&self, claims_len: usize) -> usize {
+    pub fn token_len(&self, token_type: TokenType, claims_len: usize) -> usize {
         let base64_len = |bytes: usize| (bytes * 4).div_ceil(3);
-        self.header.len() + 1 + base64_len(claims_len) + 1 + base64_len(self.signature_len)
+        self.header(token_type).len() + 1 + base64_len(claims_len) + 1 + base64_len(self.signature_len)
     }
 }
 

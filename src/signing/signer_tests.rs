@@ -61,10 +61,13 @@ const ED25519_TOKEN: &str = concat!(
 fn signed(jwk: &str, algorithm: Algorithm, payload: &str) -> String {
     let jws = Box::new(AwsLcSigner::open(jwk.as_bytes(), algorithm).unwrap());
     let header = base64url(format!(r#"{{"alg":"{}"}}"#, algorithm.as_str()).as_bytes());
-    let signer = Signer { header, ..Signer::here(Kid::from_text("example"), algorithm, jws) };
+    let signer = Signer {
+        headers: [header.clone(), header.clone(), header],
+        ..Signer::here(Kid::from_text("example"), algorithm, jws)
+    };
     let mut token = String::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(signer.sign_onto(&mut token, payload.as_bytes())).unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, TokenType::Jwt, payload.as_bytes())).unwrap();
     token
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::id::TenantId;
+use crate::domain::token::TokenType;
 use crate::signing::{Jwks, KeyProvider as _, Making, MasterKeys, Providers, Signer};
 
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -23,7 +24,7 @@ fn signed(signer: &Signer) -> String {
 fn signed_claims(signer: &Signer, claims: &str) -> String {
     let mut token = String::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(signer.sign_onto(&mut token, claims.as_bytes())).unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, TokenType::Jwt, claims.as_bytes())).unwrap();
     token
 }
 

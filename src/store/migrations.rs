@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "foundation",
     "nodes",
     "retention",
@@ -19,6 +19,7 @@ const NAMES: [&str; 10] = [
     "idempotent_answers",
     "catalogue",
     "declared_webhooks",
+    "formats",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -32,6 +33,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0008_idempotent_answers.sql"),
     include_str!("../../migrations/sqlite/0009_catalogue.sql"),
     include_str!("../../migrations/sqlite/0010_declared_webhooks.sql"),
+    include_str!("../../migrations/sqlite/0011_formats.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -45,6 +47,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0008_idempotent_answers.sql"),
     include_str!("../../migrations/postgres/0009_catalogue.sql"),
     include_str!("../../migrations/postgres/0010_declared_webhooks.sql"),
+    include_str!("../../migrations/postgres/0011_formats.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

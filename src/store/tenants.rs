@@ -6,6 +6,7 @@ use super::query::{FIRST, Query, query};
 use super::record::{Record, Row};
 use super::{Conn, Result, settings};
 use crate::domain::catalogue::Rules;
+use crate::domain::dialect::{Dialect, EventBase, HeaderPrefix, SignatureScheme};
 use crate::domain::id::TenantId;
 use crate::domain::key_ring::{CutOver, KeyPolicy, Margins, Profile, ServiceTime};
 use crate::domain::tenant::Tenant;
@@ -17,7 +18,8 @@ macro_rules! tenants {
         concat!(
             "select id, name, is_default, algorithm, token_subject, token_ttl_seconds, keys_version, created_at,
                     key_profile, key_period_seconds, key_publish_ahead_seconds, key_grace_seconds, next_algorithm,
-                    cut_over_at, catalogue_is_closed, catalogue_enforces_schema
+                    cut_over_at, catalogue_is_closed, catalogue_enforces_schema, header_prefix, signature_scheme,
+                    event_base
              from tenants ",
             $rest
         )
@@ -29,8 +31,9 @@ pub async fn insert(conn: &mut Conn, tenant: &Tenant) -> Result<()> {
         "insert into tenants
              (id, keys_version, is_default, created_at, name, token_subject, token_ttl_seconds, algorithm,
               next_algorithm, cut_over_at, key_profile, key_period_seconds, key_publish_ahead_seconds,
-              key_grace_seconds, catalogue_is_closed, catalogue_enforces_schema)
-         values ($1, 0, $14, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+              key_grace_seconds, catalogue_is_closed, catalogue_enforces_schema, header_prefix, signature_scheme,
+              event_base)
+         values ($1, 0, $17, $18, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .of_tenant(tenant)
     .bind(i64::from(tenant.is_default))
@@ -46,7 +49,8 @@ pub async fn update(conn: &mut Conn, tenant: &Tenant) -> Result<()> {
         "update tenants
          set name = $2, token_subject = $3, token_ttl_seconds = $4, algorithm = $5, next_algorithm = $6,
              cut_over_at = $7, key_profile = $8, key_period_seconds = $9, key_publish_ahead_seconds = $10,
-             key_grace_seconds = $11, catalogue_is_closed = $12, catalogue_enforces_schema = $13
+             key_grace_seconds = $11, catalogue_is_closed = $12, catalogue_enforces_schema = $13,
+             header_prefix = $14, signature_scheme = $15, event_base = $16
          where id = $1",
     )
     .of_tenant(tenant)
@@ -73,6 +77,9 @@ impl<'q> Query<'q> {
             .bind(margins.map(|margins| seconds(margins.grace)))
             .bind(i64::from(tenant.catalogue.is_closed))
             .bind(i64::from(tenant.catalogue.enforces_schema))
+            .bind(tenant.dialect.prefix.as_str())
+            .bind(tenant.dialect.scheme.as_str())
+            .bind(tenant.dialect.event_base.as_ref().map(EventBase::as_str))
     }
 }
 
@@ -190,11 +197,22 @@ fn tenant(row: &Row) -> Result<Tenant> {
         token_subject: record.text("token_subject")?,
         token_ttl: TokenTtl::from_seconds(record.int("token_ttl_seconds")?)
             .map_err(|_| record.corrupt("token_ttl_seconds", "out of range"))?,
+        dialect: dialect(&record)?,
         catalogue: Rules {
             is_closed: record.int("catalogue_is_closed")? == 1,
             enforces_schema: record.int("catalogue_enforces_schema")? == 1,
         },
         created_at: record.instant("created_at")?,
+    })
+}
+
+fn dialect(record: &Record<'_>) -> Result<Dialect> {
+    let event_base = record.text_or_null("event_base")?;
+    let event_base = event_base.map(|base| EventBase::parse(&base)).transpose();
+    Ok(Dialect {
+        prefix: record.word("header_prefix", |text| HeaderPrefix::parse(text).ok())?,
+        scheme: record.word("signature_scheme", SignatureScheme::parse)?,
+        event_base: event_base.map_err(|_| record.corrupt("event_base", "no beginning of a URI"))?,
     })
 }
 

@@ -1,14 +1,16 @@
 //! Format `token`: `{"event","token"}`, the token a JWS that any JOSE library verifies against the JWKS.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Envelope;
+use super::{Draft, Envelope, JSON, Style, as_it_is};
 use crate::domain::event::Event;
+use crate::domain::time::Timestamp;
 use crate::domain::token::Validity;
-use crate::signing::SigningError;
+
+pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: true, draft, dress: as_it_is };
 
 /// What an event type, an instant and the names of claims add up to at most, roughly: it saves growing, no more.
 const CLAIMS_BYTES: usize = 512;
@@ -26,26 +28,14 @@ struct Claims<'a> {
     evt: &'a str,
 }
 
-/// The signed body, written once from its beginning to its end.
-pub async fn body(
-    event: &Event,
-    jti: &str,
-    envelope: &Envelope<'_>,
-    validity: Validity,
-) -> Result<Bytes, SigningError> {
-    let claims = claims(event, jti, envelope, validity).map_err(|_| SigningError::Signature)?;
+fn draft<'a>(event: &'a Event, envelope: &'a Envelope<'a>, now: Timestamp) -> io::Result<Draft<'a>> {
+    let claims = claims(event, &event.id.to_string(), envelope, Validity::starting(now, envelope.ttl))?;
     // Neither an event type nor a token holds a character that JSON escapes.
-    let (before, between, after) = (r#"{"event":""#, r#"","token":""#, r#""}"#);
-    let event_type = event.event_type.as_str();
-    let around = before.len() + event_type.len() + between.len() + after.len();
-    let mut body = String::with_capacity(around + envelope.signer.token_len(claims.len()));
-    body.extend([before, event_type, between]);
-    envelope.signer.sign_onto(&mut body, &claims).await?;
-    body.push_str(after);
-    Ok(Bytes::from(body))
+    let before = [r#"{"event":""#, event.event_type.as_str(), r#"","token":""#];
+    Ok(Draft::Token { before, token_type: envelope.token_type, claims, after: r#""}"# })
 }
 
-/// A body of [`body`] whose token's signature begins with another character, and so with other bits.
+/// A body whose token's signature begins with another character, and so with other bits.
 pub fn with_wrong_signature(body: &[u8]) -> Bytes {
     let mut body = body.to_vec();
     if let Some(dot) = body.iter().rposition(|byte| *byte == b'.')
@@ -58,7 +48,7 @@ pub fn with_wrong_signature(body: &[u8]) -> Bytes {
 
 /// The claims as JSON. `data` was found to be JSON when it was accepted and goes through untouched, so that its numbers
 /// leave as they came; it is not read again for each attempt.
-fn claims(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validity) -> std::io::Result<Vec<u8>> {
+fn claims(event: &Event, jti: &str, envelope: &Envelope<'_>, validity: Validity) -> io::Result<Vec<u8>> {
     let before = Claims {
         iss: envelope.issuer,
         sub: envelope.subject,

@@ -11,7 +11,7 @@ use josekit::jws::{self, JwsVerifier};
 use serde_json::Value;
 use signet::domain::id::TenantId;
 use signet::domain::time::Timestamp;
-use signet::domain::token::Algorithm;
+use signet::domain::token::{Algorithm, TokenType};
 use signet::signing::{Expected, Jwks, KeyPair, KeyProvider as _, Making, MasterKeys, Providers, Signer, verify};
 
 /// How often each algorithm signs; `SIGNET_ROUND_TRIPS` says otherwise.
@@ -74,7 +74,7 @@ fn check_round_trips(algorithm: Algorithm) {
         }
         let claims = format!(r#"{{"exp":4102444800,"evt":"user.created","data":{trip}}}"#);
         let mut token = String::new();
-        runtime.block_on(issuer.signer.sign_onto(&mut token, claims.as_bytes())).unwrap();
+        runtime.block_on(issuer.signer.sign_onto(&mut token, TokenType::Jwt, claims.as_bytes())).unwrap();
         let (message, signature) = token.rsplit_once('.').unwrap();
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
 

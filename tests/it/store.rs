@@ -15,12 +15,13 @@ mod twins;
 mod webhooks;
 
 use signet::domain::catalogue::Rules;
+use signet::domain::dialect::Dialect;
 use signet::domain::event::Event;
 use signet::domain::event_type::EventType;
 use signet::domain::id::{EventId, NodeId, TenantId, WebhookId};
 use signet::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use signet::domain::time::Timestamp;
-use signet::domain::token::{Algorithm, TokenTtl};
+use signet::domain::token::{Algorithm, TokenTtl, TokenType};
 use signet::domain::webhook::{Format, Handling, Origin, Webhook, WebhookState, WebhookUrl};
 use signet::store::{Conn, Store, StoreError, Tx, settings, tenants};
 use tempfile::TempDir;
@@ -89,6 +90,7 @@ fn tenant(number: u8) -> Tenant {
         key_policy: None,
         token_subject: TOKEN_SUBJECT_STANDARD.to_owned(),
         token_ttl: TokenTtl::STANDARD,
+        dialect: Dialect::standard(),
         catalogue: Rules::OPEN,
         created_at: second(0),
     }
@@ -103,6 +105,8 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         subscriptions: subscriptions.iter().map(|name| name.parse().unwrap()).collect(),
         description: "the billing team's".to_owned(),
         format: Format::Token,
+        token_type: TokenType::Jwt,
+        public_key: None,
         audience: None,
         header_names: Vec::new(),
         handling: Handling::default(),

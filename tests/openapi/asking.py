@@ -20,6 +20,8 @@ UTC = datetime.timezone.utc
 paths = strategies.text("abcdefghijklmnopqrstuvwxyz0123456789-_/", max_size=20)
 schemathesis.openapi.format("webhook-url", paths.map(lambda path: f"{RECEIVER}/{path}"))
 
+schemathesis.openapi.format("event-base", paths.map(lambda path: f"https://example.com/{path}/"))
+
 # From 1970 on, which is as far back as events reach.
 instants = strategies.datetimes(
     min_value=datetime.datetime(1970, 1, 2),

@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::access;
 use crate::domain::catalogue;
 use crate::domain::delivery::{DeliveryState, FailureKind};
+use crate::domain::dialect;
 use crate::domain::event_type;
 use crate::domain::id;
 use crate::domain::key_ring;
@@ -70,6 +71,14 @@ shapes! {
     Url: text().format(Some(SchemaFormat::Custom("uri".to_owned()))).examples([json!("https://signet.example.com/.well-known/jwks.json")]);
     /// How deliveries are written.
     Format: one_of(webhook::Format::ALL.map(webhook::Format::as_str));
+    /// What the header of a token says that it is.
+    TokenType: one_of(token::TokenType::CHOICES.map(token::TokenType::as_str));
+    /// What headers of formats begin with.
+    HeaderPrefix: text().max_length(Some(dialect::PREFIX_BYTES_MAX)).pattern(Some(prefix_pattern())).examples([json!("Signet")]);
+    /// How format `signed` writes its signature.
+    SignatureScheme: one_of(dialect::SignatureScheme::ALL.map(dialect::SignatureScheme::as_str));
+    /// What the URIs of event types begin with.
+    EventBase: text().max_length(Some(dialect::EVENT_BASE_BYTES_MAX)).format(Some(SchemaFormat::Custom("event-base".to_owned()))).examples([json!("https://example.com/events/")]);
     /// `active` and `failing` are sent deliveries, `pending` and `disabled` are not.
     WebhookStatus: one_of(["active", "failing", "pending", "disabled"]);
     /// Why a webhook was disabled: on request, because its receiver answered 410, or because it failed for five days.
@@ -148,6 +157,18 @@ impl PartialSchema for HeaderChanges {
 
 impl ToSchema for HeaderChanges {}
 
+/// What [`dialect::HeaderPrefix::parse`] takes.
+fn prefix_pattern() -> String {
+    let reserved = dialect::RESERVED.map(any_case).join("|");
+    format!("^(?!({reserved})(-|$))[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?$")
+}
+
+/// A name in lower case, as an ECMA-262 expression, which has no switch to ignore case.
+fn any_case(name: &str) -> String {
+    let either = |c: char| format!("[{}{c}]", c.to_ascii_uppercase());
+    name.chars().map(|c| if c.is_ascii_lowercase() { either(c) } else { c.into() }).collect()
+}
+
 fn headers(value: Schema) -> RefOr<Schema> {
     let object = ObjectBuilder::new()
         .property_names(Some(Schema::Object(text().pattern(Some(header_name_pattern())).build())))
@@ -158,12 +179,8 @@ fn headers(value: Schema) -> RefOr<Schema> {
     RefOr::T(object.build().into())
 }
 
-/// What [`HeaderName::parse`] takes, as an ECMA-262 expression, which has no switch to ignore case.
+/// What [`HeaderName::parse`] takes.
 fn header_name_pattern() -> String {
-    let any_case = |name: &str| -> String {
-        let either = |c: char| format!("[{}{c}]", c.to_ascii_uppercase());
-        name.chars().map(|c| if c.is_ascii_lowercase() { either(c) } else { c.into() }).collect()
-    };
     let names: Vec<String> = RESERVED.into_iter().map(|name| format!("{}$", any_case(name))).collect();
     let prefixes: Vec<String> = RESERVED_PREFIXES.into_iter().map(any_case).collect();
     let reserved = [names, prefixes].concat().join("|");

@@ -5,6 +5,7 @@ mod api_keys;
 mod audit_log;
 mod deliveries;
 mod described;
+mod dialect;
 mod event_types;
 mod events;
 mod judged;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::dialect::{DialectView, DialectWish};
 use super::patch::{Patched, not_null};
 use crate::api::Api;
 use crate::api::body::{Faults, Json, Object, Whole};
@@ -43,6 +44,7 @@ pub(super) struct TenantView {
     token_subject: String,
     #[schema(value_type = shapes::TokenLifetime)]
     token_ttl: u16,
+    dialect: DialectView,
     catalogue: CatalogueView,
     default: bool,
     #[schema(value_type = shapes::Timestamp)]
@@ -87,7 +89,6 @@ impl TenantView {
         Self {
             id: tenant.id.to_string(),
             jwks_uri: format!("{issuer}/.well-known/jwks.json"),
-            issuer,
             algorithm: tenant.algorithm.as_str(),
             cut_over: tenant
                 .cut_over
@@ -100,10 +101,12 @@ impl TenantView {
                 grace_seconds: margins.grace.as_secs(),
             },
             token_ttl: tenant.token_ttl.as_seconds(),
+            dialect: DialectView::of(&tenant.dialect, &issuer),
             catalogue: CatalogueView {
                 closed: tenant.catalogue.is_closed,
                 enforce_schema: tenant.catalogue.enforces_schema,
             },
+            issuer,
             default: tenant.is_default,
             created_at: tenant.created_at.to_string(),
             name: tenant.name,
@@ -125,6 +128,7 @@ pub(super) struct CreateTenant {
     token_subject: Option<String>,
     #[schema(value_type = Option<shapes::TokenLifetime>)]
     token_ttl: Option<Whole<i64>>,
+    dialect: Option<DialectWish>,
 }
 
 /// Margins of a tenant's own; what is left out is as the installation is configured.
@@ -194,12 +198,14 @@ impl CreateTenant {
         let algorithm = self.algorithm.and_then(|name| algorithm(&name, "/algorithm", &mut faults));
         let key_policy = self.key_policy.and_then(|Object(wish)| wish.policy(terms.key_policy, &mut faults));
         let ttl = self.token_ttl.and_then(|Whole(seconds)| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
+        let dialect = self.dialect.unwrap_or_default().change(&mut faults).over(standard.dialect.clone());
         faults.none()?;
         Ok(NewTenant {
             algorithm: algorithm.unwrap_or(standard.algorithm),
             token_ttl: ttl.unwrap_or(standard.token_ttl),
             token_subject: self.token_subject,
             key_policy,
+            dialect,
             ..standard
         })
     }
@@ -226,6 +232,9 @@ pub(super) struct ChangeTenant {
     #[serde(default)]
     #[schema(value_type = Option<CutOverWish>)]
     cut_over: Patched<Object<CutOverWish>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = DialectWish, required = false)]
+    dialect: Option<DialectWish>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = CatalogueWish, required = false)]
     catalogue: Option<Object<CatalogueWish>>,
@@ -285,6 +294,7 @@ impl ChangeTenant {
             Patched::Null => Some(CutOverChoice::None),
             Patched::Value(Object(wish)) => wish.choice(&mut faults),
         };
+        let dialect = self.dialect.unwrap_or_default().change(&mut faults);
         faults.none()?;
         let Object(catalogue) = self.catalogue.unwrap_or_default();
         Ok(TenantChange {
@@ -293,6 +303,7 @@ impl ChangeTenant {
             token_ttl,
             key_policy,
             cut_over,
+            dialect,
             is_closed: catalogue.closed,
             enforces_schema: catalogue.enforce_schema,
         })

@@ -10,6 +10,7 @@ use super::{
 use crate::domain::event_type::Subscription;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
+use crate::domain::token::TokenType;
 
 /// What is shown in the place of a header's value.
 pub const MASK: &str = "***";
@@ -59,6 +60,11 @@ pub fn description(text: String, faults: &mut impl Faults) -> Option<String> {
 pub fn format(text: &str, faults: &mut impl Faults) -> Option<Format> {
     let known: Vec<&str> = Format::ALL.into_iter().map(Format::as_str).collect();
     faults.take("/format", Format::parse(text).ok_or_else(|| format!("is one of: {}", known.join(", "))))
+}
+
+pub fn token_type(text: &str, faults: &mut impl Faults) -> Option<TokenType> {
+    let known = TokenType::CHOICES.map(TokenType::as_str).join(", ");
+    faults.take("/typ", TokenType::parse(text).ok_or_else(|| format!("is one of: {known}")))
 }
 
 pub fn audience(text: String, faults: &mut impl Faults) -> Option<String> {

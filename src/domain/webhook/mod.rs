@@ -20,6 +20,7 @@ pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl};
 use super::event_type::Subscription;
 use super::id::{TenantId, WebhookId};
 use super::time::Timestamp;
+use super::token::TokenType;
 
 /// The most subscriptions one webhook has.
 pub const SUBSCRIPTIONS_MAX: usize = 100;
@@ -29,18 +30,21 @@ pub const DESCRIPTION_CHARS_MAX: usize = 500;
 pub const AUDIENCE_CHARS_MAX: usize = 1_024;
 
 /// How a delivery is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `{"event","token"}`, the token a JWS.
     Token,
+    /// An envelope, and a shared secret's signature in a header that the tenant's dialect names.
+    Signed,
 }
 
 impl Format {
-    pub const ALL: [Self; 1] = [Self::Token];
+    pub const ALL: [Self; 2] = [Self::Token, Self::Signed];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::Signed => "signed",
         }
     }
 
@@ -58,6 +62,10 @@ pub struct Webhook {
     pub subscriptions: Vec<Subscription>,
     pub description: String,
     pub format: Format,
+    /// What the header of its tokens says that they are, where its format leaves that open.
+    pub token_type: TokenType,
+    /// The public half of its key pair, if its deliveries carry signatures of one; shown as Standard Webhooks writes it.
+    pub public_key: Option<String>,
     /// The audience it chose; by default its URL without the query.
     pub audience: Option<String>,
     /// The names of its own headers. Their values are kept sealed, beside its signing secrets.

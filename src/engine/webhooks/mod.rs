@@ -14,6 +14,7 @@ use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
+use crate::domain::token::TokenType;
 use crate::domain::webhook::{
     Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader,
     MalformedSecret, News, Occurrence, Origin, Webhook, WebhookState, WebhookUrl,
@@ -36,6 +37,7 @@ pub struct NewWebhook {
     pub subscriptions: Vec<Subscription>,
     pub description: String,
     pub format: Format,
+    pub token_type: TokenType,
     pub audience: Option<String>,
     pub headers: CustomHeaders,
     /// Its signing secret, if it has one already; else one is made.
@@ -52,6 +54,7 @@ pub struct Change {
     pub subscriptions: Option<Vec<Subscription>>,
     pub description: Option<String>,
     pub format: Option<Format>,
+    pub token_type: Option<TokenType>,
     /// By default its URL without the query.
     pub audience: Choice<String>,
     /// Headers to add or to put in the place of others, and, without a value, to take away.
@@ -68,13 +71,14 @@ pub struct Change {
 impl Change {
     /// What is changed, by the names of its members.
     fn members(&self) -> Vec<&'static str> {
-        let Self { url, subscriptions, description, format, audience, headers, is_enabled, .. } = self;
+        let Self { url, subscriptions, description, format, token_type, audience, headers, is_enabled, .. } = self;
         let Self { secret, retry_policy, timeout, rate, activation, .. } = self;
         let named = [
             ("url", url.is_some()),
             ("events", subscriptions.is_some()),
             ("description", description.is_some()),
             ("format", format.is_some()),
+            ("typ", token_type.is_some()),
             ("audience", audience.is_changed()),
             ("headers", !headers.is_empty()),
             ("secret", secret.is_some()),
@@ -103,7 +107,8 @@ impl<T> Choice<T> {
         !matches!(self, Self::Unchanged)
     }
 
-    fn over(self, present: Option<T>) -> Option<T> {
+    /// What is chosen after it.
+    pub fn over(self, present: Option<T>) -> Option<T> {
         match self {
             Self::Unchanged => present,
             Self::Standard => None,
@@ -186,6 +191,8 @@ impl Engine {
             subscriptions: wish.subscriptions,
             description: wish.description,
             format: wish.format,
+            token_type: wish.token_type,
+            public_key: None,
             audience: wish.audience,
             header_names: wish.headers.names(),
             handling: wish.handling,
@@ -270,13 +277,14 @@ impl Engine {
 
     fn changed(&self, mut webhook: Webhook, change: &Change) -> (Webhook, Option<News>) {
         let now = self.clock.now();
-        let Change { url, subscriptions, description, format, audience, .. } = change.clone();
+        let Change { url, subscriptions, description, format, token_type, audience, .. } = change.clone();
         let Change { retry_policy, timeout, rate, activation, is_enabled, .. } = change.clone();
         let url_before = webhook.url.clone();
         webhook.url = url.unwrap_or(webhook.url);
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
         webhook.description = description.unwrap_or(webhook.description);
         webhook.format = format.unwrap_or(webhook.format);
+        webhook.token_type = token_type.unwrap_or(webhook.token_type);
         webhook.audience = audience.over(webhook.audience);
         webhook.handling = Handling {
             retry_policy: retry_policy.over(webhook.handling.retry_policy),

@@ -37,9 +37,10 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
-              activation, challenge_every_seconds, challenge_due_at, is_declared)
+              activation, challenge_every_seconds, challenge_due_at, is_declared, token_type,
+              public_key)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22, $23)",
+             $21, $22, $23, $24, $25)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -64,6 +65,8 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(row.challenge_every)
     .bind(row.challenge_due_at)
     .bind(row.is_declared)
+    .bind(webhook.token_type.as_str())
+    .bind(&webhook.public_key)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -80,7 +83,8 @@ macro_rules! select_webhooks {
                  ) d
                  where d.ending = 'delivered') as last_delivery_at,
                 created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, is_declared
+                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, is_declared,
+                token_type, public_key
          from webhooks w ",
             $rest
         )
@@ -130,7 +134,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
              secret_jwe = coalesce($11, secret_jwe),
              header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15,
              failing_since = $16, warned_at = $17,
-             activation = $18, challenge_every_seconds = $19, challenge_due_at = $20
+             activation = $18, challenge_every_seconds = $19, challenge_due_at = $20,
+             token_type = $21, public_key = $22
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -155,6 +160,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(row.activation)
     .bind(row.challenge_every)
     .bind(row.challenge_due_at)
+    .bind(webhook.token_type.as_str())
+    .bind(&webhook.public_key)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -264,19 +271,19 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                          failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

@@ -6,6 +6,7 @@ use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
+use crate::domain::token::TokenType;
 use crate::domain::webhook::{
     Activation, ActivationMethod, DeliveryRate, DisabledReason, Format, Handling, HeaderName, Origin, Webhook,
     WebhookState, WebhookUrl,
@@ -96,6 +97,8 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         subscriptions: subscriptions.map_err(|_| record.corrupt("events", "not event types"))?,
         description: record.text("description")?,
         format: record.word("format", Format::parse)?,
+        token_type: record.word("token_type", TokenType::parse)?,
+        public_key: record.text_or_null("public_key")?,
         audience: record.text_or_null("audience")?,
         header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
         handling: handling(&record)?,

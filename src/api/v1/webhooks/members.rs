@@ -12,7 +12,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::{Activation, ActivationMethod, DeliveryRate, WAITS_MAX, members};
 
 pub(super) use crate::domain::webhook::members::{
-    MASK, all_headers, audience, description, format, headers, subscriptions,
+    MASK, all_headers, audience, description, format, headers, subscriptions, token_type,
 };
 
 /// How long two secrets may sign.

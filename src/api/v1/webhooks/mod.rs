@@ -25,6 +25,7 @@ use crate::domain::audit::Actor;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
+use crate::domain::token::TokenType;
 use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, WebhookUrl};
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
@@ -44,6 +45,8 @@ pub(super) struct CreateWebhook {
     description: Option<String>,
     #[schema(value_type = Option<shapes::Format>)]
     format: Option<String>,
+    #[schema(value_type = Option<shapes::TokenType>)]
+    typ: Option<String>,
     #[schema(value_type = Option<shapes::Audience>)]
     audience: Option<String>,
     #[schema(value_type = Option<shapes::Headers>)]
@@ -81,6 +84,7 @@ impl CreateWebhook {
         let subscriptions = members::subscriptions(&self.events, &mut faults);
         let description = self.description.and_then(|text| members::description(text, &mut faults));
         let format = self.format.map_or(Some(Format::Token), |text| members::format(&text, &mut faults));
+        let token_type = self.typ.map_or(Some(TokenType::Jwt), |text| members::token_type(&text, &mut faults));
         let audience = self.audience.and_then(|text| members::audience(text, &mut faults));
         let headers = members::all_headers(self.headers.unwrap_or_default(), &mut faults);
         let secret = self.secret.map(Secret::new);
@@ -91,7 +95,9 @@ impl CreateWebhook {
         };
         let activation = self.activation.and_then(|Object(wish)| members::activation(&wish, &mut faults));
         faults.none()?;
-        let (Some(url), Some(format)) = (url, format) else { return Err(Problem::internal()) };
+        let (Some(url), Some(format), Some(token_type)) = (url, format, token_type) else {
+            return Err(Problem::internal());
+        };
         let (description, is_enabled) = (description.unwrap_or_default(), self.enabled.unwrap_or(true));
         Ok(NewWebhook {
             tenant_id,
@@ -99,6 +105,7 @@ impl CreateWebhook {
             subscriptions,
             description,
             format,
+            token_type,
             audience,
             headers,
             secret,
@@ -146,6 +153,9 @@ pub(super) struct ChangeWebhook {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = shapes::Format, required = false)]
     format: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::TokenType, required = false)]
+    typ: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<shapes::Audience>)]
     audience: Patched<String>,
@@ -193,6 +203,7 @@ impl ChangeWebhook {
             subscriptions: self.events.map(|names| members::subscriptions(&names, &mut faults)),
             description: self.description.and_then(|text| members::description(text, &mut faults)),
             format: self.format.and_then(|text| members::format(&text, &mut faults)),
+            token_type: self.typ.and_then(|text| members::token_type(&text, &mut faults)),
             audience: self.audience.choice(|text| members::audience(text, &mut faults)),
             headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
             retry_policy: self.retry.choice(|Object(retry)| members::retry_policy(&retry, &mut faults)),

@@ -24,6 +24,8 @@ pub(in crate::api::v1) struct WebhookView {
     description: String,
     #[schema(value_type = shapes::Format)]
     format: &'static str,
+    #[schema(value_type = shapes::TokenType)]
+    typ: &'static str,
     audience: String,
     /// Its own headers, with a mask for each value.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
@@ -118,6 +120,7 @@ impl WebhookView {
                 _ => None,
             },
             format: webhook.format.as_str(),
+            typ: webhook.token_type.as_str(),
             description: webhook.description,
             disabled_reason,
             disabled_at,

@@ -1,0 +1,141 @@
+//! What each format writes, to the byte.
+
+use super::*;
+use crate::domain::dialect::{HeaderPrefix, SignatureScheme};
+use crate::domain::id::{EventId, TenantId};
+
+/// A webhook's side of a delivery, to be changed before it is written.
+struct Scene {
+    format: Format,
+    url: Url,
+    dialect: Dialect,
+    secrets: Vec<WebhookSecret>,
+}
+
+impl Scene {
+    fn of(format: Format) -> Self {
+        let dialect = Dialect { prefix: HeaderPrefix::parse("HelloJohn").unwrap(), ..Dialect::standard() };
+        let url = Url::parse("https://example.com/hooks?key=1").unwrap();
+        Self { format, url, dialect, secrets: vec![WebhookSecret::parse(&text(1)).unwrap()] }
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            webhook_id: WebhookId::from_bytes([3; 16]),
+            format: self.format,
+            url: &self.url,
+            issuer: "https://issuer.example",
+            subject: "signet webhooks",
+            audience: "https://example.com/hooks",
+            ttl: TokenTtl::STANDARD,
+            token_type: TokenType::Jwt,
+            dialect: &self.dialect,
+            signer: None,
+            secrets: self.secrets.iter().collect(),
+        }
+    }
+
+    fn letter(&self, event: &Event, attempt: u32) -> Letter {
+        let (envelope, now) = (self.envelope(), Timestamp::from_micros(1_700_000_000_000_000));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(body(event, &envelope, now)).unwrap();
+        seal(event, body, &envelope, Occasion { attempt, now })
+    }
+}
+
+fn text(number: u8) -> String {
+    WebhookSecret::text(&[number; 32])
+}
+
+fn event(name: &str, payload: &'static str) -> Event {
+    let at = Timestamp::parse_rfc3339("2023-11-14T20:00:00Z").unwrap();
+    Event {
+        id: EventId::from_bytes([1; 16]),
+        tenant_id: TenantId::from_bytes([2; 16]),
+        event_type: name.parse().unwrap(),
+        payload: Bytes::from_static(payload.as_bytes()),
+        occurred_at: at,
+        accepted_at: at,
+        deliveries: 1,
+    }
+}
+
+/// A header of the format's own.
+fn own<'a>(letter: &'a Letter, name: &str) -> &'a str {
+    letter.own_headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+}
+
+/// HMAC-SHA256 under a secret's text, in hex.
+fn code(number: u8, parts: &[&[u8]]) -> String {
+    WebhookSecret::parse(&text(number)).unwrap().authenticate_by_text(parts)
+}
+
+#[test]
+fn a_signed_delivery_is_the_envelope_that_its_vendor_documents_with_the_data_s_own_bytes() {
+    let event = event("user.created", r#"{"user":{"id": 1,"balance":1.10}}"#);
+
+    let letter = Scene::of(Format::Signed).letter(&event, 1);
+
+    let expected = format!(
+        r#"{{"id":"{}","type":"user.created","created_at":"2023-11-14T20:00:00Z","tenant_id":"{}","data":{{"user":{{"id": 1,"balance":1.10}}}}}}"#,
+        event.id, event.tenant_id
+    );
+    assert_eq!(letter.body, expected);
+    assert_eq!((letter.content_type, letter.kid), ("application/json", None));
+}
+
+#[test]
+fn a_signed_delivery_is_signed_in_the_scheme_of_its_tenant() {
+    let event = event("user.created", "{}");
+    let header = |scheme, prefix: &str| {
+        let prefix = HeaderPrefix::parse(prefix).unwrap();
+        let scene = Scene { dialect: Dialect { scheme, prefix, ..Dialect::standard() }, ..Scene::of(Format::Signed) };
+        let letter = scene.letter(&event, 1);
+        let names: Vec<&str> = letter.own_headers.iter().map(|(name, _)| name.as_str()).collect();
+        (names.join(" "), letter.own_headers[0].1.clone(), letter.own_headers[3].1.clone(), letter.body)
+    };
+    let (names, of_body, happened_at, body) = header(SignatureScheme::Body, "HelloJohn");
+    let (prefixed, stamped, sent_at, _) = header(SignatureScheme::Stamped, "X-HelloJohn");
+    let (_, inline, _, _) = header(SignatureScheme::Inline, "HelloJohn");
+    let of_both = code(1, &[b"1700000000.", &body]);
+
+    let expected = "hellojohn-signature hellojohn-event hellojohn-delivery-id hellojohn-timestamp";
+    assert_eq!((names.as_str(), prefixed), (expected, expected.replace("hello", "x-hello")));
+    assert_eq!((of_body, happened_at.as_str()), (format!("sha256={}", code(1, &[&body])), "1699992000"));
+    assert_eq!((stamped, sent_at.as_str()), (format!("v1={of_both}"), "1700000000"));
+    assert_eq!(inline, format!("t=1700000000,v1={of_both}"));
+}
+
+#[test]
+fn secrets_that_overlap_take_turns_where_there_is_room_for_one_signature() {
+    let event = event("user.created", "{}");
+    let scene = |scheme| Scene {
+        dialect: Dialect { scheme, ..Scene::of(Format::Signed).dialect },
+        secrets: [2, 1].map(|number| WebhookSecret::parse(&text(number)).unwrap()).into(),
+        ..Scene::of(Format::Signed)
+    };
+    let signature = |scheme, attempt| own(&scene(scheme).letter(&event, attempt), "hellojohn-signature").to_owned();
+    let body = scene(SignatureScheme::Body).letter(&event, 1).body;
+    let [one, two] = [1, 2].map(|number| code(number, &[b"1700000000.", &body]));
+
+    let turns = [1, 2, 3].map(|attempt| signature(SignatureScheme::Body, attempt));
+    assert_eq!(turns, [2, 1, 2].map(|number| format!("sha256={}", code(number, &[&body]))));
+    assert_eq!(signature(SignatureScheme::Stamped, 2), format!("v1={one}"));
+    assert_eq!(signature(SignatureScheme::Inline, 1), format!("t=1700000000,v1={two},v1={one}"));
+    assert_eq!(signature(SignatureScheme::Inline, 2), format!("t=1700000000,v1={one},v1={two}"));
+}
+
+#[test]
+fn a_delivery_has_one_id_at_one_webhook() {
+    let event = event("user.created", "{}");
+    let id = |webhook: u8, attempt| {
+        let scene = Scene::of(Format::Signed);
+        let envelope = Envelope { webhook_id: WebhookId::from_bytes([webhook; 16]), ..scene.envelope() };
+        let occasion = Occasion { attempt, now: Timestamp::from_micros(0) };
+        own(&seal(&event, Bytes::new(), &envelope, occasion), "hellojohn-delivery-id").to_owned()
+    };
+
+    assert_eq!(id(3, 1), id(3, 2));
+    assert_ne!(id(3, 1), id(4, 1));
+    assert!(id(3, 1).starts_with("del_"), "{}", id(3, 1));
+}
