@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{CustomHeaders, Format, Handling, Origin, WebhookState, WebhookUrl};
 use crate::signing::digest::WebhookSecret;
-use crate::signing::{Confidential, Purpose, SigningError};
+use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
 use crate::store::webhooks::{self, Listener};
 use crate::store::{Conn, StoreError};
 
@@ -57,15 +57,25 @@ pub(super) struct Addressee {
 pub(super) struct Shared {
     /// Secrets with the instants at which they sign no more.
     secrets: Vec<(WebhookSecret, Option<Timestamp>)>,
+    key_pairs: Vec<(WebhookKeyPair, Option<Timestamp>)>,
     pub(super) headers: CustomHeaders,
 }
 
 impl Shared {
     /// The secrets that sign at this instant.
     pub(super) fn secrets_at(&self, now: Timestamp) -> Vec<&WebhookSecret> {
-        let lives = |expires_at: &Option<Timestamp>| expires_at.is_none_or(|at| now < at);
-        self.secrets.iter().filter(|(_, expires_at)| lives(expires_at)).map(|(secret, _)| secret).collect()
+        alive(&self.secrets, now)
     }
+
+    /// The key pairs that do; most webhooks have none.
+    pub(super) fn key_pairs_at(&self, now: Timestamp) -> Vec<&WebhookKeyPair> {
+        alive(&self.key_pairs, now)
+    }
+}
+
+fn alive<T>(all: &[(T, Option<Timestamp>)], now: Timestamp) -> Vec<&T> {
+    let lives = |expires_at: &Option<Timestamp>| expires_at.is_none_or(|at| now < at);
+    all.iter().filter(|(_, expires_at)| lives(expires_at)).map(|(one, _)| one).collect()
 }
 
 pub(super) struct Addressees(Mutex<LruCache<WebhookId, Arc<Addressee>>>);
@@ -122,7 +132,8 @@ impl Engine {
             let unreadable = || SigningError::Unreadable(webhook.id.to_string());
             let confidential = Confidential::read(&plain).ok_or_else(unreadable)?;
             let secrets = confidential.signers().ok_or_else(unreadable)?;
-            Ok(Shared { secrets, headers: confidential.headers })
+            let key_pairs = confidential.key_pairs().ok_or_else(unreadable)?;
+            Ok(Shared { secrets, key_pairs, headers: confidential.headers })
         });
         if let Err(error) = &shared {
             tracing::error!(webhook.id = %webhook.id, error = error as &dyn std::error::Error, "a signing secret cannot be used");

@@ -96,6 +96,7 @@ pub(super) fn envelope<'a>(
     addressee: &'a Addressee,
     now: Timestamp,
 ) -> Result<Envelope<'a>, SigningError> {
+    let shared = addressee.shared.as_ref().map_err(Clone::clone)?;
     Ok(Envelope {
         webhook_id: addressee.webhook_id,
         format: addressee.format,
@@ -107,7 +108,8 @@ pub(super) fn envelope<'a>(
         token_type: addressee.token_type,
         dialect: &keys.tenant.dialect,
         signer,
-        secrets: addressee.shared.as_ref().map_err(Clone::clone)?.secrets_at(now),
+        secrets: shared.secrets_at(now),
+        key_pairs: shared.key_pairs_at(now),
     })
 }
 

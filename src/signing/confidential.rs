@@ -1,8 +1,9 @@
-//! What a webhook's record keeps sealed: the secrets that sign its deliveries, and the values of its own headers.
+//! What a webhook's record keeps sealed: the secrets and the key pairs that sign its deliveries, and the values of its own headers.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::WebhookKeyPair;
 use super::digest::{self, WebhookSecret};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct SharedSecret {
 pub struct Confidential {
     /// Oldest first; the last does not expire.
     secrets: Vec<SharedSecret>,
+    /// The private halves of its key pairs, likewise; none where no signatures of one were asked for.
+    key_pairs: Vec<SharedSecret>,
     pub headers: CustomHeaders,
 }
 
@@ -33,6 +36,8 @@ pub struct Confidential {
 #[derive(Serialize, Deserialize)]
 struct Record {
     secrets: Vec<SecretRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    key_pairs: Vec<SecretRecord>,
     headers: Vec<(String, String)>,
 }
 
@@ -45,14 +50,15 @@ struct SecretRecord {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.secrets.iter_mut().for_each(|secret| secret.text.zeroize());
+        let secrets = self.secrets.iter_mut().chain(&mut self.key_pairs);
+        secrets.for_each(|secret| secret.text.zeroize());
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
     }
 }
 
 impl Confidential {
     pub fn new(secret: Secret<String>, headers: CustomHeaders) -> Self {
-        Self { secrets: vec![SharedSecret { text: secret, expires_at: None }], headers }
+        Self { secrets: vec![SharedSecret { text: secret, expires_at: None }], key_pairs: Vec::new(), headers }
     }
 
     /// Reads what was sealed. A record of a webhook that never had more than one secret may be that secret alone.
@@ -62,41 +68,41 @@ impl Confidential {
             return Some(Self::new(Secret::new(text.to_owned()), CustomHeaders::default()));
         }
         let record: Record = serde_json::from_str(text).ok()?;
-        let secrets = record.secrets.iter().map(|secret| SharedSecret {
-            text: Secret::new(secret.text.clone()),
-            expires_at: secret.expires_at.map(Timestamp::from_micros),
-        });
         let mut headers = CustomHeaders::default();
         for (name, value) in &record.headers {
             headers.set(HeaderName::parse(name).ok()?, Secret::new(value.clone())).ok()?;
         }
-        let secrets: Vec<SharedSecret> = secrets.collect();
-        if secrets.is_empty() { None } else { Some(Self { secrets, headers }) }
+        let (secrets, key_pairs) = (read_all(&record.secrets), read_all(&record.key_pairs));
+        if secrets.is_empty() { None } else { Some(Self { secrets, key_pairs, headers }) }
     }
 
     /// What is to be sealed.
     pub fn write(&self) -> Zeroizing<Vec<u8>> {
-        let secrets = self.secrets.iter().map(|secret| SecretRecord {
-            text: secret.text.reveal().clone(),
-            expires_at: secret.expires_at.map(Timestamp::as_micros),
-        });
         let headers = self.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_owned()));
-        let record = Record { secrets: secrets.collect(), headers: headers.collect() };
+        let (secrets, key_pairs) = (write_all(&self.secrets), write_all(&self.key_pairs));
+        let record = Record { secrets, key_pairs, headers: headers.collect() };
         Zeroizing::new(serde_json::to_vec(&record).unwrap_or_default())
     }
 
     /// Puts another secret in the place of the one that does not expire, which goes on signing until an instant. What has
     /// expired is forgotten, and nothing signs for longer than was said before.
     pub fn rotate(&mut self, next: Secret<String>, until: Timestamp, now: Timestamp) -> Result<(), TooManySecrets> {
-        for secret in &mut self.secrets {
-            secret.expires_at = Some(secret.expires_at.unwrap_or(until));
-        }
-        self.secrets.retain(|secret| secret.expires_at.is_some_and(|at| at > now));
-        if self.secrets.len() >= SECRETS_MAX {
-            return Err(TooManySecrets);
-        }
-        self.secrets.push(SharedSecret { text: next, expires_at: None });
-        Ok(())
+        put_last(&mut self.secrets, next, until, now)
+    }
+
+    /// The same for its key pair, of which this is the private half.
+    pub fn rotate_key_pair(
+        &mut self,
+        next: Secret<String>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), TooManySecrets> {
+        put_last(&mut self.key_pairs, next, until, now)
+    }
+
+    /// From now on no key pair signs.
+    pub fn forget_key_pairs(&mut self) {
+        self.key_pairs.clear();
     }
 
     /// Whether this is the secret that does not expire.
@@ -116,6 +122,45 @@ impl Confidential {
         let signer = |secret: &SharedSecret| Some((WebhookSecret::parse(secret.text.reveal())?, secret.expires_at));
         self.secrets.iter().rev().map(signer).collect()
     }
+
+    /// The key pairs, likewise.
+    pub fn key_pairs(&self) -> Option<Vec<(WebhookKeyPair, Option<Timestamp>)>> {
+        let pair = |secret: &SharedSecret| Some((WebhookKeyPair::parse(secret.text.reveal())?, secret.expires_at));
+        self.key_pairs.iter().rev().map(pair).collect()
+    }
+}
+
+fn put_last(
+    secrets: &mut Vec<SharedSecret>,
+    next: Secret<String>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), TooManySecrets> {
+    for secret in &mut *secrets {
+        secret.expires_at = Some(secret.expires_at.unwrap_or(until));
+    }
+    secrets.retain(|secret| secret.expires_at.is_some_and(|at| at > now));
+    if secrets.len() >= SECRETS_MAX {
+        return Err(TooManySecrets);
+    }
+    secrets.push(SharedSecret { text: next, expires_at: None });
+    Ok(())
+}
+
+fn read_all(records: &[SecretRecord]) -> Vec<SharedSecret> {
+    let read = |record: &SecretRecord| SharedSecret {
+        text: Secret::new(record.text.clone()),
+        expires_at: record.expires_at.map(Timestamp::from_micros),
+    };
+    records.iter().map(read).collect()
+}
+
+fn write_all(secrets: &[SharedSecret]) -> Vec<SecretRecord> {
+    let write = |secret: &SharedSecret| SecretRecord {
+        text: secret.text.reveal().clone(),
+        expires_at: secret.expires_at.map(Timestamp::as_micros),
+    };
+    secrets.iter().map(write).collect()
 }
 
 #[cfg(test)]
@@ -165,6 +210,23 @@ mod tests {
         confidential.rotate(secret(4), LATER, LATER).unwrap();
 
         assert_eq!(expiries(&confidential).len(), 2, "the first has ended, and the third ends at once");
+    }
+
+    #[test]
+    fn a_key_pair_is_kept_until_it_is_forgotten_and_rotates_as_a_secret_does() {
+        let mut confidential = Confidential::new(secret(0), CustomHeaders::default());
+        let pair = |number| WebhookKeyPair::text(&[number; 32]);
+
+        confidential.rotate_key_pair(pair(1), LATER, NOW).unwrap();
+        confidential.rotate_key_pair(pair(2), LATER, NOW).unwrap();
+        let mut read = Confidential::read(&confidential.write()).unwrap();
+        let kept = read.key_pairs().unwrap();
+        read.forget_key_pairs();
+
+        let public = |number| WebhookKeyPair::parse(pair(number).reveal()).unwrap().public_text();
+        let kept: Vec<_> = kept.iter().map(|(pair, expires_at)| (pair.public_text(), *expires_at)).collect();
+        assert_eq!(kept, [(public(2), None), (public(1), Some(LATER))]);
+        assert!(Confidential::read(&read.write()).unwrap().key_pairs().unwrap().is_empty());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod pkcs11;
 mod provider;
 mod signer;
 mod verify;
+mod webhook_key;
 
 pub use confidential::{Confidential, TooManySecrets};
 pub use jwks::Jwks;
@@ -28,6 +29,7 @@ pub use pkcs11::{TokenError, TokenSettings};
 pub use provider::{KeptKey, KeyProvider, MadeKey, Making, Providers};
 pub use signer::Signer;
 pub use verify::{Expected, Rejection, Verified, verify};
+pub use webhook_key::WebhookKeyPair;
 
 /// Something that should have worked with keys of our own did not. The cause may name members of a key, so it is not
 /// kept.

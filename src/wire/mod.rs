@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenTtl, TokenType};
 use crate::domain::webhook::Format;
 use crate::signing::digest::WebhookSecret;
-use crate::signing::{Signer, SigningError};
+use crate::signing::{Signer, SigningError, WebhookKeyPair};
 
 const JSON: &str = "application/json";
 /// What ids, an event type and an instant add up to at most, roughly: it saves growing, no more.
@@ -42,6 +42,8 @@ pub struct Envelope<'a> {
     pub signer: Option<&'a Signer>,
     /// Every secret that signs now, newest first.
     pub secrets: Vec<&'a WebhookSecret>,
+    /// Every key pair of the webhook's own that signs now, newest first.
+    pub key_pairs: Vec<&'a WebhookKeyPair>,
 }
 
 /// Which attempt it is, and when it is made.
@@ -92,6 +94,7 @@ fn style(format: Format) -> &'static Style {
     match format {
         Format::Token => &token::STYLE,
         Format::Signed => &signed::STYLE,
+        Format::Standard => &standard::STYLE,
     }
 }
 
@@ -119,7 +122,7 @@ pub async fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Res
 /// Puts a body into its envelope.
 pub fn seal(event: &Event, body: Bytes, envelope: &Envelope<'_>, occasion: Occasion) -> Letter {
     let style = style(envelope.format);
-    let [id, timestamp, signature] = standard::headers(event.id.to_string(), occasion.now, &body, &envelope.secrets);
+    let [id, timestamp, signature] = standard::headers(event.id.to_string(), occasion.now, &body, envelope);
     let mut letter = Letter {
         url: None,
         content_type: style.content_type,

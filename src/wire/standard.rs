@@ -1,17 +1,35 @@
-//! The headers of Standard Webhooks 1.0, which every delivery carries whatever its format.
+//! Standard Webhooks 1.0: the headers that every delivery carries whatever its format, and format `standard`, which adds the
+//! payload `{type,timestamp,data}` that it recommends.
 
+use std::io;
+
+use super::{Draft, Envelope, JSON, Style, as_it_is, with_data};
+use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
-use crate::signing::digest::WebhookSecret;
 
-/// `webhook-id`, `webhook-timestamp` and `webhook-signature` (v1: HMAC-SHA256 of `id.timestamp.body`, one for each secret,
-/// separated by spaces).
-pub fn headers(id: String, now: Timestamp, body: &[u8], secrets: &[&WebhookSecret]) -> [(&'static str, String); 3] {
+pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, draft, dress: as_it_is };
+
+fn draft<'a>(event: &'a Event, _: &'a Envelope<'a>, _: Timestamp) -> io::Result<Draft<'a>> {
+    // None of these holds a character that JSON escapes.
+    let (event_type, timestamp) = (&event.event_type, event.occurred_at);
+    with_data(format_args!(r#"{{"type":"{event_type}","timestamp":"{timestamp}","data":"#), event)
+}
+
+/// `webhook-id`, `webhook-timestamp` and `webhook-signature`: of `id.timestamp.body`, one for each secret (v1: HMAC-SHA256) and
+/// for each key pair (v1a: Ed25519), separated by spaces. Receivers take the first that they can verify.
+pub(super) fn headers(id: String, now: Timestamp, body: &[u8], envelope: &Envelope<'_>) -> [(&'static str, String); 3] {
     let timestamp = now.as_seconds().to_string();
     let mut signatures = String::new();
-    for secret in secrets {
+    for secret in &envelope.secrets {
         let separator = if signatures.is_empty() { "v1," } else { " v1," };
         signatures.push_str(separator);
         signatures.push_str(&secret.authenticate(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]));
+    }
+    if !envelope.key_pairs.is_empty() {
+        let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+        for signature in envelope.key_pairs.iter().filter_map(|key_pair| key_pair.sign(&message)) {
+            signatures.extend([" v1a,", &signature]);
+        }
     }
     [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signatures)]
 }

@@ -10,13 +10,15 @@ struct Scene {
     url: Url,
     dialect: Dialect,
     secrets: Vec<WebhookSecret>,
+    key_pairs: Vec<WebhookKeyPair>,
 }
 
 impl Scene {
     fn of(format: Format) -> Self {
         let dialect = Dialect { prefix: HeaderPrefix::parse("HelloJohn").unwrap(), ..Dialect::standard() };
         let url = Url::parse("https://example.com/hooks?key=1").unwrap();
-        Self { format, url, dialect, secrets: vec![WebhookSecret::parse(&text(1)).unwrap()] }
+        let secrets = vec![WebhookSecret::parse(&text(1)).unwrap()];
+        Self { format, url, dialect, secrets, key_pairs: Vec::new() }
     }
 
     fn envelope(&self) -> Envelope<'_> {
@@ -32,6 +34,7 @@ impl Scene {
             dialect: &self.dialect,
             signer: None,
             secrets: self.secrets.iter().collect(),
+            key_pairs: self.key_pairs.iter().collect(),
         }
     }
 
@@ -138,4 +141,28 @@ fn a_delivery_has_one_id_at_one_webhook() {
     assert_eq!(id(3, 1), id(3, 2));
     assert_ne!(id(3, 1), id(4, 1));
     assert!(id(3, 1).starts_with("del_"), "{}", id(3, 1));
+}
+
+#[test]
+fn a_standard_delivery_is_the_payload_that_the_specification_recommends() {
+    let letter = Scene::of(Format::Standard).letter(&event("user.created", r#"{"balance":1.10}"#), 1);
+
+    let expected = r#"{"type":"user.created","timestamp":"2023-11-14T20:00:00Z","data":{"balance":1.10}}"#;
+    assert_eq!((letter.body, letter.own_headers), (Bytes::from(expected), Vec::new()));
+}
+
+#[test]
+fn key_pairs_sign_beside_secrets_whatever_the_format() {
+    let event = event("user.created", "{}");
+    let pair = |number| WebhookKeyPair::parse(WebhookKeyPair::text(&[number; 32]).reveal()).unwrap();
+    for format in [Format::Standard, Format::Signed] {
+        let scene = Scene { key_pairs: vec![pair(2), pair(1)], ..Scene::of(format) };
+
+        let letter = scene.letter(&event, 1);
+
+        let message = [format!("{}.1700000000.", event.id).as_bytes(), &letter.body].concat();
+        let [one, two] = [1, 2].map(|number| pair(number).sign(&message).unwrap());
+        let v1 = scene.secrets[0].authenticate(&[&message]);
+        assert_eq!(letter.headers[2].1, format!("v1,{v1} v1a,{two} v1a,{one}"));
+    }
 }

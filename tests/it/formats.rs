@@ -1,6 +1,7 @@
 //! What a webhook is sent in each format, and which of its tenant's and its own settings shape it.
 
 mod signed;
+mod standard;
 mod token;
 
 use aws_lc_rs::hmac;
@@ -48,5 +49,7 @@ async fn rotate(service: &Service, webhook: &Value) -> Value {
 /// HMAC-SHA256 under the secret's whole text, in hex.
 fn code_by_text(secret: &Value, parts: &[&[u8]]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_str().unwrap().as_bytes());
-    hmac::sign(&key, &parts.concat()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let hex: Vec<String> =
+        hmac::sign(&key, &parts.concat()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
 }

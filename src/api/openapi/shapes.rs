@@ -73,6 +73,8 @@ shapes! {
     Format: one_of(webhook::Format::ALL.map(webhook::Format::as_str));
     /// What the header of a token says that it is.
     TokenType: one_of(token::TokenType::CHOICES.map(token::TokenType::as_str));
+    /// The public half of a webhook's own key pair, as Standard Webhooks writes it.
+    PublicKey: text().pattern(Some("^whpk_[A-Za-z0-9+/]{43}=$"));
     /// What headers of formats begin with.
     HeaderPrefix: text().max_length(Some(dialect::PREFIX_BYTES_MAX)).pattern(Some(prefix_pattern())).examples([json!("Signet")]);
     /// How format `signed` writes its signature.

@@ -36,15 +36,18 @@ pub enum Format {
     Token,
     /// An envelope, and a shared secret's signature in a header that the tenant's dialect names.
     Signed,
+    /// `{"type","timestamp","data"}` of Standard Webhooks.
+    Standard,
 }
 
 impl Format {
-    pub const ALL: [Self; 2] = [Self::Token, Self::Signed];
+    pub const ALL: [Self; 3] = [Self::Token, Self::Signed, Self::Standard];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Signed => "signed",
+            Self::Standard => "standard",
         }
     }
 

@@ -42,6 +42,8 @@ pub struct NewWebhook {
     pub headers: CustomHeaders,
     /// Its signing secret, if it has one already; else one is made.
     pub secret: Option<Secret<String>>,
+    /// Whether a key pair of its own signs its deliveries too.
+    pub has_key_pair: bool,
     pub handling: Handling,
     pub activation: Option<Activation>,
     pub is_enabled: bool,
@@ -61,6 +63,7 @@ pub struct Change {
     pub headers: Vec<(HeaderName, Option<Secret<String>>)>,
     /// Another signing secret; the one before signs too for this long.
     pub secret: Option<(Secret<String>, Duration)>,
+    pub has_key_pair: Option<bool>,
     pub retry_policy: Choice<RetryPolicy>,
     pub timeout: Choice<Duration>,
     pub rate: Choice<DeliveryRate>,
@@ -72,7 +75,7 @@ impl Change {
     /// What is changed, by the names of its members.
     fn members(&self) -> Vec<&'static str> {
         let Self { url, subscriptions, description, format, token_type, audience, headers, is_enabled, .. } = self;
-        let Self { secret, retry_policy, timeout, rate, activation, .. } = self;
+        let Self { secret, has_key_pair, retry_policy, timeout, rate, activation, .. } = self;
         let named = [
             ("url", url.is_some()),
             ("events", subscriptions.is_some()),
@@ -82,6 +85,7 @@ impl Change {
             ("audience", audience.is_changed()),
             ("headers", !headers.is_empty()),
             ("secret", secret.is_some()),
+            ("v1a", has_key_pair.is_some()),
             ("retry", retry_policy.is_changed()),
             ("timeout_seconds", timeout.is_changed()),
             ("rate_limit", rate.is_changed()),
@@ -184,7 +188,7 @@ impl Engine {
             (true, None) => WebhookState::Enabled,
             (true, Some(_)) => WebhookState::Pending { since: now },
         };
-        let webhook = Webhook {
+        let mut webhook = Webhook {
             id: WebhookId::from_bytes(self.clock.id()),
             tenant_id: wish.tenant_id,
             url: wish.url,
@@ -205,7 +209,10 @@ impl Engine {
             updated_at: now,
         };
         let secret = self.signing_secret(wish.secret)?;
-        let confidential = Confidential::new(secret.clone(), wish.headers);
+        let mut confidential = Confidential::new(secret.clone(), wish.headers);
+        if wish.has_key_pair {
+            webhook.public_key = Some(self.add_key_pair(&mut confidential, now, now)?);
+        }
         let made = Action::WebhookMade { id: webhook.id.to_string(), url: webhook.url.audience() };
         audit::record(conn, webhook.tenant_id, (actor, now), &[made]).await?;
         let secret_jwe = self.seal_confidential(conn, webhook.id, &confidential).await?;
@@ -250,21 +257,7 @@ impl Engine {
         let now = changed.updated_at;
         let action = Action::WebhookChanged { id: id.to_string(), members: change.members() };
         audit::record(conn, tenant_id, (actor, now), &[action]).await?;
-        let mut secret_jwe = None;
-        if !change.headers.is_empty() || change.secret.is_some() {
-            let mut confidential = self.confidential(conn, id).await?;
-            for (name, value) in change.headers.clone() {
-                match value {
-                    Some(value) => confidential.headers.set(name, value)?,
-                    None => confidential.headers.remove(&name),
-                }
-            }
-            if let Some((secret, overlap)) = &change.secret {
-                confidential.rotate(secret.clone(), now.plus(*overlap), now)?;
-            }
-            changed.header_names = confidential.headers.names();
-            secret_jwe = Some(self.seal_confidential(conn, id, &confidential).await?);
-        }
+        let secret_jwe = self.seal_changed(conn, &mut changed, change).await?;
         if !webhooks::update(conn, &changed, secret_jwe.as_deref()).await? {
             return Ok(None);
         }

@@ -1,21 +1,23 @@
-//! What a webhook keeps sealed: signing secrets that are made, taken over and changed without a gap, and its own headers.
+//! What a webhook keeps sealed: signing secrets and key pairs that are made, taken over and changed without a gap, and its own headers.
 
 use std::time::Duration;
 
-use super::{RACES_MAX, WebhookError, registered};
+use super::{Change, RACES_MAX, WebhookError, registered};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::secret;
+use crate::domain::webhook::{Webhook, secret};
 use crate::engine::keys::KeysError;
 use crate::engine::{Engine, audit};
-use crate::signing::{Confidential, Purpose, SigningError};
+use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
 use crate::store::{Conn, webhooks};
 
 /// Another signing secret, shown once.
 pub struct RotatedSecret {
     pub secret: Secret<String>,
+    /// The public half of another key pair, where the webhook has one.
+    pub public_key: Option<String>,
     /// Until when the one before signs too.
     pub previous_expires_at: Timestamp,
 }
@@ -40,14 +42,66 @@ impl Engine {
             let mut confidential = self.confidential(tx.conn(), id).await?;
             let until = now.plus(overlap);
             confidential.rotate(next.clone(), until, now)?;
+            if webhook.public_key.is_some() {
+                webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);
+            }
             let secret_jwe = self.seal_confidential(tx.conn(), id, &confidential).await?;
             webhook.updated_at = now;
             if webhooks::update(tx.conn(), &webhook, Some(&secret_jwe)).await? {
                 tx.commit().await?;
-                return Ok(Some(RotatedSecret { secret: next, previous_expires_at: until }));
+                let public_key = webhook.public_key;
+                return Ok(Some(RotatedSecret { secret: next, public_key, previous_expires_at: until }));
             }
         }
         Err(WebhookError::Contended)
+    }
+
+    /// Seals what a change concerns of what a webhook keeps sealed; `None` when that stays as it is.
+    pub(super) async fn seal_changed(
+        &self,
+        conn: &mut Conn,
+        webhook: &mut Webhook,
+        change: &Change,
+    ) -> Result<Option<String>, WebhookError> {
+        let key_pair = change.has_key_pair.filter(|wished| *wished != webhook.public_key.is_some());
+        if change.headers.is_empty() && change.secret.is_none() && key_pair.is_none() {
+            return Ok(None);
+        }
+        let now = webhook.updated_at;
+        let mut confidential = self.confidential(conn, webhook.id).await?;
+        for (name, value) in change.headers.clone() {
+            match value {
+                Some(value) => confidential.headers.set(name, value)?,
+                None => confidential.headers.remove(&name),
+            }
+        }
+        webhook.header_names = confidential.headers.names();
+        if let Some((secret, overlap)) = &change.secret {
+            let until = now.plus(*overlap);
+            confidential.rotate(secret.clone(), until, now)?;
+            if webhook.public_key.is_some() {
+                webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);
+            }
+        }
+        if let Some(is_wished) = key_pair {
+            confidential.forget_key_pairs();
+            let made = is_wished.then(|| self.add_key_pair(&mut confidential, now, now));
+            webhook.public_key = made.transpose()?;
+        }
+        Ok(Some(self.seal_confidential(conn, webhook.id, &confidential).await?))
+    }
+
+    /// Makes a key pair that signs from now on, the one before until an instant; answers the public half.
+    pub(super) fn add_key_pair(
+        &self,
+        confidential: &mut Confidential,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<String, WebhookError> {
+        let text = WebhookKeyPair::text(&self.clock.secret_bytes()?);
+        let pair = WebhookKeyPair::parse(text.reveal()).ok_or(SigningError::Generation("Ed25519"))?;
+        confidential.rotate_key_pair(text, until, now)?;
+        Ok(pair.public_text())
     }
 
     pub(super) fn signing_secret(&self, supplied: Option<Secret<String>>) -> Result<Secret<String>, WebhookError> {

@@ -53,6 +53,7 @@ pub(super) struct CreateWebhook {
     headers: Option<BTreeMap<String, Option<String>>>,
     #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
+    v1a: Option<bool>,
     #[schema(value_type = Option<Retry>)]
     retry: Option<Object<Retry>>,
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
@@ -109,6 +110,7 @@ impl CreateWebhook {
             audience,
             headers,
             secret,
+            has_key_pair: self.v1a.unwrap_or(false),
             handling,
             activation,
             is_enabled,
@@ -163,6 +165,9 @@ pub(super) struct ChangeWebhook {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = shapes::HeaderChanges, required = false)]
     headers: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = bool, required = false)]
+    v1a: Option<bool>,
     #[serde(default)]
     #[schema(value_type = Option<Retry>)]
     retry: Patched<Object<Retry>>,
@@ -206,6 +211,7 @@ impl ChangeWebhook {
             token_type: self.typ.and_then(|text| members::token_type(&text, &mut faults)),
             audience: self.audience.choice(|text| members::audience(text, &mut faults)),
             headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
+            has_key_pair: self.v1a,
             retry_policy: self.retry.choice(|Object(retry)| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
@@ -249,6 +255,9 @@ pub(in crate::api::v1) struct RotatedView {
     webhook_id: String,
     #[schema(value_type = shapes::Secret)]
     signing_secret: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::PublicKey, required = false)]
+    public_key: Option<String>,
     #[schema(value_type = shapes::Timestamp)]
     previous_expires_at: String,
 }
@@ -269,6 +278,7 @@ pub(super) async fn rotate_secret(
     let view = RotatedView {
         webhook_id: id.to_string(),
         signing_secret: rotated.secret.reveal().clone(),
+        public_key: rotated.public_key,
         previous_expires_at: rotated.previous_expires_at.to_string(),
     };
     Ok(axum::Json(view).into_response())

@@ -47,6 +47,11 @@ pub(in crate::api::v1) struct WebhookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Secret, required = false)]
     signing_secret: Option<String>,
+    /// Whether a key pair of its own signs its deliveries, and that one's public half.
+    v1a: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::PublicKey, required = false)]
+    public_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = RetryView, required = false)]
     retry: Option<RetryView>,
@@ -125,6 +130,8 @@ impl WebhookView {
             disabled_reason,
             disabled_at,
             signing_secret: None,
+            v1a: webhook.public_key.is_some(),
+            public_key: webhook.public_key,
             retry: retry.map(|policy| RetryView { schedule: policy.waits().iter().map(Duration::as_secs).collect() }),
             timeout_seconds: webhook.handling.timeout.map(|timeout| timeout.as_secs()),
             rate_limit: webhook.handling.rate.map(DeliveryRate::get),
