@@ -11,6 +11,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// The most segments a name has. It bounds the lineages that are looked up for an event.
 pub const SEGMENTS_MAX: usize = 8;
 
+/// What a receiver is asked by whether it wants deliveries: it answers with the `challenge` of the data.
+pub const CHALLENGE: &str = "signet.challenge";
+
 /// How a subscription to everything is written.
 const EVERYTHING: &str = "*";
 

@@ -1,8 +1,8 @@
 //! Asking receivers whether they want deliveries: when somebody activates a webhook, and again and again where that is
 //! wished.
 //!
-//! A challenge is a delivery like any other, signed by the key that is active. Who answers with what was in its token has read
-//! the token, and shows by that alone more than a 200 does.
+//! A challenge is a delivery like any other, in the webhook's format. Who answers with what was in it has read it, and shows by
+//! that alone more than a 200 does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,12 @@ use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::delivery::{FailureKind, Outcome};
 use crate::domain::event::Event;
-use crate::domain::event_type::EventType;
+use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::webhook::{Activation, ActivationMethod, Occurrence, Webhook, WebhookState};
 use crate::signing::digest;
 use crate::store::webhooks;
 
-/// What a challenge is called.
-const CHALLENGE: &str = "signet.challenge";
 /// How often it is looked who must be asked again.
 const EVERY: Duration = Duration::from_mins(1);
 /// Who did not show it is asked again after this long.
@@ -48,7 +46,7 @@ pub enum Refusal {
     Status(u16),
     #[error("the receiver could not be asked: {}", .0.as_str())]
     Unreachable(FailureKind),
-    #[error("the receiver must answer with the challenge of the token's data: {{\"challenge\": \"…\"}}")]
+    #[error("the receiver must answer with the challenge that it was sent: {{\"challenge\": \"…\"}}")]
     NotEchoed,
     #[error(
         "the receiver must answer OPTIONS with WebHook-Allowed-Origin, naming the origin that it was asked for, or *"

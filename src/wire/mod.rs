@@ -3,6 +3,7 @@
 //! A format turns an event and what is known of its receiver into headers and a body. It decides nothing about when or
 //! whether, and opens no connection. Every format carries the Standard Webhooks headers besides its own.
 
+pub mod action;
 pub mod signed;
 pub mod standard;
 pub mod token;
@@ -95,6 +96,7 @@ fn style(format: Format) -> &'static Style {
         Format::Token => &token::STYLE,
         Format::Signed => &signed::STYLE,
         Format::Standard => &standard::STYLE,
+        Format::Action => &action::STYLE,
     }
 }
 

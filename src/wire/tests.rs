@@ -166,3 +166,32 @@ fn key_pairs_sign_beside_secrets_whatever_the_format() {
         assert_eq!(letter.headers[2].1, format!("v1,{v1} v1a,{two} v1a,{one}"));
     }
 }
+
+#[test]
+fn an_action_is_in_query_header_and_body_as_its_vendor_documents() {
+    let event = event("users.changed", r#"{"user":{"id":"usr_1","balance":1.10}}"#);
+    let secrets: Vec<_> = [2, 1].map(|number| WebhookSecret::parse(&text(number)).unwrap()).into();
+
+    let letter = Scene { secrets, ..Scene::of(Format::Action) }.letter(&event, 2);
+
+    let expected = format!(
+        r#"{{"id":"{}","time":"2023-11-14T20:00:00Z","type":"users.changed","usersChanged":{{"user":{{"id":"usr_1","balance":1.10}}}}}}"#,
+        event.id
+    );
+    assert_eq!(letter.body, expected);
+    assert_eq!(letter.url.as_ref().unwrap().as_str(), "https://example.com/hooks?key=1&action=events.handle");
+    assert_eq!(own(&letter, "hellojohn-action"), "events.handle");
+    assert_eq!(own(&letter, "hellojohn-timestamp"), "1700000000");
+    let [one, two] = [1, 2].map(|number| code(number, &[b"1700000000.", &letter.body]));
+    assert_eq!(own(&letter, "hellojohn-signature"), format!("{two},{one}"));
+}
+
+#[test]
+fn a_challenge_is_an_action_of_its_own() {
+    let event = event("signet.challenge", r#"{"challenge":"some-value"}"#);
+
+    let letter = Scene::of(Format::Action).letter(&event, 1);
+
+    assert_eq!((own(&letter, "hellojohn-action"), &letter.body[..]), ("challenge", &event.payload[..]));
+    assert_eq!(letter.url.unwrap().query(), Some("key=1&action=challenge"));
+}

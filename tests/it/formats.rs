@@ -1,5 +1,6 @@
 //! What a webhook is sent in each format, and which of its tenant's and its own settings shape it.
 
+mod action;
 mod signed;
 mod standard;
 mod token;

@@ -38,16 +38,19 @@ pub enum Format {
     Signed,
     /// `{"type","timestamp","data"}` of Standard Webhooks.
     Standard,
+    /// An action in the URL and in a header, as UserHub's receivers expect it.
+    Action,
 }
 
 impl Format {
-    pub const ALL: [Self; 3] = [Self::Token, Self::Signed, Self::Standard];
+    pub const ALL: [Self; 4] = [Self::Token, Self::Signed, Self::Standard, Self::Action];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Signed => "signed",
             Self::Standard => "standard",
+            Self::Action => "action",
         }
     }
 
