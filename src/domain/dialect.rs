@@ -45,9 +45,14 @@ impl Dialect {
                 return format!("{base}{}", rest.replace('_', "-"));
             }
         }
+        format!("{}{name}", self.event_base_of(issuer))
+    }
+
+    /// What the URIs of this issuer's event types begin with.
+    pub fn event_base_of(&self, issuer: &str) -> Cow<'_, str> {
         match &self.event_base {
-            Some(base) => format!("{base}{name}"),
-            None => format!("{issuer}/events/{name}"),
+            Some(base) => Cow::Borrowed(base.as_str()),
+            None => Cow::Owned(format!("{issuer}/events/")),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! whether, and opens no connection. Every format carries the Standard Webhooks headers besides its own.
 
 pub mod action;
+pub mod set;
 pub mod signed;
 pub mod standard;
 pub mod token;
@@ -97,6 +98,7 @@ fn style(format: Format) -> &'static Style {
         Format::Signed => &signed::STYLE,
         Format::Standard => &standard::STYLE,
         Format::Action => &action::STYLE,
+        Format::Set => &set::STYLE,
     }
 }
 

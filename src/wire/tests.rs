@@ -195,3 +195,54 @@ fn a_challenge_is_an_action_of_its_own() {
     assert_eq!((own(&letter, "hellojohn-action"), &letter.body[..]), ("challenge", &event.payload[..]));
     assert_eq!(letter.url.unwrap().query(), Some("key=1&action=challenge"));
 }
+
+/// The claims of a SET, before anybody signs them, as they are written.
+fn claims(name: &str, payload: &'static str) -> String {
+    let (scene, event) = (Scene::of(Format::Set), event(name, payload));
+    let envelope = scene.envelope();
+    let draft = (style(Format::Set).draft)(&event, &envelope, Timestamp::from_micros(1_700_000_000_000_000)).unwrap();
+    let Draft::Token { before, token_type, claims, after } = draft else { unreachable!("a SET is a token") };
+    assert_eq!((before, token_type, after), (["", "", ""], TokenType::SecurityEvent, ""));
+    String::from_utf8(claims).unwrap()
+}
+
+#[test]
+fn a_set_has_the_claims_of_rfc_8417_and_neither_exp_nor_sub() {
+    let (event, payload) = (event("user.created", "{}").id, r#"{"user": {"id":7.0},"balance":1.10,"txn":"a\"b"}"#);
+
+    let expected = format!(
+        r#"{{"iss":"https://issuer.example","iat":1699999995,"jti":"{event}","aud":["https://example.com/hooks"],"txn":"a\"b","toe":1699992000,"sub_id":{{"format":"opaque","id":"7.0"}},"events":{{"https://issuer.example/events/user.created":{payload}}}}}"#
+    );
+    assert_eq!(claims("user.created", payload), expected);
+}
+
+#[test]
+fn a_set_says_whom_it_concerns_as_its_data_does() {
+    let tenant = TenantId::from_bytes([2; 16]).to_string();
+    let opaque = |id: &str| format!(r#"{{"format":"opaque","id":"{id}"}}"#);
+    for (payload, expected) in [
+        (r#"{"sub_id":{"format":"email","email":"a@b.c"},"id":1}"#, r#"{"format":"email","email":"a@b.c"}"#.to_owned()),
+        (r#"{"sub_id":{"email":"a@b.c"},"id":1}"#, opaque("1")),
+        (r#"{"sub_id":["email"],"id":"a"}"#, opaque("a")),
+        (r#"{"user_id":"u","id":"session","user":{"id":"v"}}"#, opaque("u")),
+        (r#"{"user":{"id":"v"},"id":"session"}"#, opaque("v")),
+        (r#"{"user":{"name":"v"},"id":"session"}"#, opaque("session")),
+        (r#"{"id":{}}"#, opaque(&tenant)),
+        (r#"{"id":""}"#, opaque(&tenant)),
+        (r#"{"id":1,"id":2}"#, opaque(&tenant)),
+        (r#"["a","b"]"#, opaque(&tenant)),
+        ("{}", opaque(&tenant)),
+    ] {
+        let claims = claims("user.created", payload);
+        assert!(claims.contains(&format!(r#","sub_id":{expected},"events":"#)), "{payload}: {claims}");
+    }
+}
+
+#[test]
+fn what_is_no_object_is_put_into_one_for_a_set() {
+    for payload in ["null", "1e400", r#""a""#, "[1,2]"] {
+        let claims = claims("user.created", payload);
+        let expected = format!(r#""events":{{"https://issuer.example/events/user.created":{{"data":{payload}}}}}}}"#);
+        assert!(claims.ends_with(&expected), "{claims}");
+    }
+}

@@ -23,11 +23,10 @@ pub(super) struct DialectView {
 
 impl DialectView {
     pub(super) fn of(dialect: &Dialect, issuer: &str) -> Self {
-        let event_base = dialect.event_base.as_ref().map(EventBase::to_string);
         Self {
             header_prefix: dialect.prefix.as_str().to_owned(),
             signature_scheme: dialect.scheme.as_str(),
-            event_base: event_base.unwrap_or_else(|| format!("{issuer}/events/")),
+            event_base: dialect.event_base_of(issuer).into_owned(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How deliveries and attempts are shown, wherever they are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::openapi::shapes;
@@ -75,8 +75,31 @@ pub(super) struct AttemptView {
     #[schema(value_type = shapes::Failure, required = false)]
     failure: Option<&'static str>,
     response_excerpt: String,
+    /// Why the receiver did not take it, where it says so as RFC 8935 2.3 has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = RefusalView, required = false)]
+    refusal: Option<RefusalView>,
     #[schema(value_type = Option<shapes::KeyId>)]
     kid: Option<String>,
+}
+
+/// An error code, and words for people.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct RefusalView {
+    err: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+impl RefusalView {
+    /// From an answer that fits into the excerpt.
+    fn of(attempt: &Attempt) -> Option<Self> {
+        let is_refusal = matches!(attempt.outcome, Outcome::Answered { status_code: 400, .. });
+        // A list would be read as if it had members in order.
+        let is_object = attempt.excerpt.trim_start().starts_with('{');
+        if is_refusal && is_object { serde_json::from_str(&attempt.excerpt).ok() } else { None }
+    }
 }
 
 impl AttemptView {
@@ -88,6 +111,7 @@ impl AttemptView {
             duration_ms: (attempt.took_for.as_secs_f64() * 1e6).round() / 1e3,
             status_code,
             failure,
+            refusal: RefusalView::of(&attempt),
             response_excerpt: attempt.excerpt,
             kid: attempt.kid,
         }

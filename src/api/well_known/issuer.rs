@@ -1,6 +1,8 @@
 //! `webhook-issuer`: everything a receiver needs to set itself up, so that nobody copies numbers out of a manual. Every
 //! number here is one that the code goes by.
 
+use std::borrow::Cow;
+
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +14,7 @@ use crate::api::problem::Problem;
 use crate::domain::delivery::ATTEMPT_WITHIN;
 use crate::domain::key_ring::Profile;
 use crate::domain::retry::{Jitter, RETRY_AFTER_MAX};
-use crate::domain::token::Validity;
+use crate::domain::token::{TokenType, Validity};
 use crate::domain::webhook::Format;
 use crate::engine::Terms;
 use crate::engine::keys::TenantKeys;
@@ -33,16 +35,31 @@ struct Document<'a> {
     signing_alg_values_supported: Vec<&'static str>,
     #[schema(value_type = Vec<shapes::Format>)]
     formats_supported: Vec<&'static str>,
+    dialect: Spoken<'a>,
     token: Tokens,
     retries: Retries,
     keys: Keys,
 }
 
+/// What headers and URIs are like where that is the tenant's choice.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuerDialect)]
+struct Spoken<'a> {
+    #[schema(value_type = shapes::HeaderPrefix)]
+    header_prefix: &'a str,
+    #[schema(value_type = shapes::SignatureScheme)]
+    signature_scheme: &'static str,
+    #[schema(value_type = shapes::EventBase)]
+    event_base: Cow<'a, str>,
+}
+
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuerTokens)]
 struct Tokens {
-    /// What its header says as `typ`.
+    /// What its header says as `typ`, unless the webhook chose another one of those below.
     typ: &'static str,
+    #[schema(value_type = Vec<shapes::TokenType>)]
+    typ_values_supported: Vec<&'static str>,
     /// From its `iat` to its `exp`.
     lifetime_seconds: u16,
     /// By how much its `iat` is earlier than the instant at which it was signed.
@@ -83,8 +100,12 @@ struct Keys {
 pub(super) fn described(id: &str) -> Described {
     let example = json!({
         "issuer": "https://signet.example.com", "jwks_uri": "https://signet.example.com/.well-known/jwks.json",
-        "signing_alg_values_supported": ["ES256"], "formats_supported": ["token"],
-        "token": {"typ": "JWT", "lifetime_seconds": 300, "backdated_seconds": 5, "leeway_seconds": 5, "subject": "signet webhooks"},
+        "signing_alg_values_supported": ["ES256"], "formats_supported": Format::ALL.map(Format::as_str),
+        "dialect": {"header_prefix": "Signet", "signature_scheme": "sha256", "event_base": "https://signet.example.com/events/"},
+        "token": {
+            "typ": "JWT", "typ_values_supported": ["JWT", "webhook+jwt"], "lifetime_seconds": 300, "backdated_seconds": 5,
+            "leeway_seconds": 5, "subject": "signet webhooks",
+        },
         "retries": {"timeout_seconds": 30, "waits_seconds": [0, 5, 300], "jitter_max": 0.2, "retry_after_max_seconds": 86_400},
         "keys": {
             "profile": "standard", "period_seconds": 7_776_000, "publish_ahead_seconds": 604_800, "grace_seconds": 604_800,
@@ -99,13 +120,20 @@ pub(super) fn described(id: &str) -> Described {
 
 pub(super) fn shown(keys: &TenantKeys, terms: &Terms) -> Response {
     let (profile, margins): (Profile, _) = (keys.policy.profile(), keys.policy.margins());
+    let dialect = &keys.tenant.dialect;
     let document = Document {
         issuer: &keys.issuer,
         jwks_uri: format!("{}/.well-known/jwks.json", keys.issuer),
         signing_alg_values_supported: algorithms(keys),
         formats_supported: Format::ALL.map(Format::as_str).to_vec(),
+        dialect: Spoken {
+            header_prefix: dialect.prefix.as_str(),
+            signature_scheme: dialect.scheme.as_str(),
+            event_base: dialect.event_base_of(&keys.issuer),
+        },
         token: Tokens {
-            typ: "JWT",
+            typ: TokenType::Jwt.as_str(),
+            typ_values_supported: TokenType::CHOICES.map(TokenType::as_str).to_vec(),
             lifetime_seconds: keys.tenant.token_ttl.as_seconds(),
             backdated_seconds: Validity::BACKDATED_SECONDS,
             leeway_seconds: LEEWAY_SECONDS,

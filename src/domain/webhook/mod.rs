@@ -40,10 +40,12 @@ pub enum Format {
     Standard,
     /// An action in the URL and in a header, as UserHub's receivers expect it.
     Action,
+    /// A Security Event Token (RFC 8417), pushed as RFC 8935 has it.
+    Set,
 }
 
 impl Format {
-    pub const ALL: [Self; 4] = [Self::Token, Self::Signed, Self::Standard, Self::Action];
+    pub const ALL: [Self; 5] = [Self::Token, Self::Signed, Self::Standard, Self::Action, Self::Set];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +53,7 @@ impl Format {
             Self::Signed => "signed",
             Self::Standard => "standard",
             Self::Action => "action",
+            Self::Set => "set",
         }
     }
 

@@ -356,9 +356,11 @@ async fn an_issuer_tells_a_receiver_all_that_it_needs_to_set_itself_up() {
             "issuer": issuer,
             "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
             "signing_alg_values_supported": [algorithm],
-            "formats_supported": ["token"],
+            "formats_supported": ["token", "signed", "standard", "action", "set"],
+            "dialect": {"header_prefix": "Signet", "signature_scheme": "sha256", "event_base": format!("{issuer}/events/")},
             "token": {
                 "typ": "JWT",
+                "typ_values_supported": ["JWT", "webhook+jwt"],
                 "lifetime_seconds": ttl,
                 "backdated_seconds": 5,
                 "leeway_seconds": 5,

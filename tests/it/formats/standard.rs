@@ -31,7 +31,7 @@ fn is_signed(public_key: &Value, received: &Received) -> bool {
 async fn the_library_verifies_standard_deliveries_and_those_of_every_other_format() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let march = service.now();
-    for format in ["token", "signed", "standard", "action"] {
+    for format in ["token", "signed", "standard", "action", "set"] {
         let webhook = made(&service, &receiver, json!({"format": format})).await;
 
         let (_, stale) = next(&service, &receiver, "user.created", "{}").await;
