@@ -59,6 +59,7 @@ wish php-cli php-phpseclib3
 wish ruby ruby-jwt ruby-webrick
 npm ci --silent --prefix tests/receivers/hanko
 npm ci --silent --prefix tests/receivers/clients/node
+npm ci --silent --prefix tests/receivers/vendors
 venv=tests/receivers/.venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt -r tests/openapi/requirements.txt

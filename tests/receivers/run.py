@@ -5,11 +5,35 @@ import os
 import signal
 import sys
 
-from checks import clients, hanko, hellojohn, pyjwt_client, readme, rotation, standard_webhooks
+from checks import (
+    clients,
+    hanko,
+    hellojohn,
+    hellojohn_sample,
+    pyjwt_client,
+    readme,
+    rotation,
+    security_events,
+    standard_libraries,
+    standard_webhooks,
+    userhub,
+)
 from driver.report import Report
 from driver.stage import Stage
 
-SECTIONS = [hanko, pyjwt_client, standard_webhooks, rotation, clients, hellojohn, readme]
+SECTIONS = [
+    hanko,
+    pyjwt_client,
+    standard_webhooks,
+    standard_libraries,
+    rotation,
+    clients,
+    hellojohn,
+    hellojohn_sample,
+    userhub,
+    security_events,
+    readme,
+]
 
 
 def main():

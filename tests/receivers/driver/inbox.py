@@ -12,6 +12,7 @@ ARRIVES_WITHIN_S = 15
 @dataclass(frozen=True)
 class Delivery:
     path: str
+    query: str
     headers: Message
     body: bytes
 
@@ -41,6 +42,13 @@ class Inbox:
                 raise TimeoutError(f"no delivery arrived at {path} within {ARRIVES_WITHIN_S} s")
             return self.at(path)[0]
 
+    def next_at(self, path, seen):
+        """Waits until more has arrived there than was seen."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.at(path)) > seen, ARRIVES_WITHIN_S):
+                raise TimeoutError(f"no delivery after the first {seen} arrived at {path} within {ARRIVES_WITHIN_S} s")
+            return self.at(path)[seen]
+
     def _keep(self, delivery):
         with self._arrived:
             self._deliveries.append(delivery)
@@ -51,7 +59,8 @@ def request_class(keep):
     class Request(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            keep(Delivery(urlsplit(self.path).path, self.headers, body))
+            url = urlsplit(self.path)
+            keep(Delivery(url.path, url.query, self.headers, body))
             self.send_response(204)
             self.end_headers()
 

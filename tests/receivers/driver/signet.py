@@ -27,6 +27,12 @@ class Signet:
     def create_webhook(self, url, events, **settings):
         return self._post("/v1/webhooks", as_json({"url": url, "events": events} | settings), [201])
 
+    def activate_webhook(self, webhook_id):
+        return self._post(f"/v1/webhooks/{webhook_id}/activate", b"{}", [200])
+
+    def rotate_secret(self, webhook_id, **settings):
+        return self._post(f"/v1/webhooks/{webhook_id}/secret/rotate", as_json(settings), [200])
+
     def publish(self, event_type, content):
         """`content` is the event's data as JSON text, sent as it is."""
         event = b'{"type":"%s","data":%s}' % (event_type.encode(), content)
@@ -42,9 +48,12 @@ class Signet:
             cursor = page["pagination"]["next_cursor"]
             query = cursor and query | {"cursor": cursor}
 
-    def published_kids(self):
+    def published_keys(self):
         with urllib.request.urlopen(self.jwks_url, timeout=ANSWERS_WITHIN_S) as response:
-            return [key["kid"] for key in json.load(response)["keys"]]
+            return json.load(response)["keys"]
+
+    def published_kids(self):
+        return [key["kid"] for key in self.published_keys()]
 
     def rotate_keys(self):
         return self._post("/v1/admin/keys/rotate", b"{}", ANY_SUCCESS)

@@ -16,6 +16,7 @@ from driver.inbox import Inbox
 from driver.signet import Signet
 
 HANKO = Path(__file__).resolve().parent.parent / "hanko"
+VENDORS = Path(__file__).resolve().parent.parent / "vendors"
 STARTS_WITHIN_S = 30
 ENDS_WITHIN_S = 10
 POLLS_EVERY_S = 0.05
