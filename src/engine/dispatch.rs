@@ -251,7 +251,12 @@ impl Engine {
         }
         let given_back = |wait| Later { wait, answered: Answered::Nothing };
         let turn = self.turn(addressee).await.ok_or(given_back(Duration::ZERO))?;
-        if self.can_sign_for(addressee.tenant_id).await { Ok(turn) } else { Err(given_back(UNSIGNED_WAITS_FOR)) }
+        // What no key of the tenant's signs does not wait for one; a node that is cut off sends nothing either way.
+        let may_sign = match wire::carries_token(addressee.format) {
+            true => self.can_sign_for(addressee.tenant_id).await,
+            false => self.regain_leave_to_sign().await,
+        };
+        if may_sign { Ok(turn) } else { Err(given_back(UNSIGNED_WAITS_FOR)) }
     }
 
     /// Leave to speak to a receiver; `None` when the lease would end before an attempt does.

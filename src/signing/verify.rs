@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::time::Timestamp;
-use crate::domain::token::Algorithm;
+use crate::domain::token::{Algorithm, TokenType};
 
 /// What the token has to say besides being signed. `None` is not looked at.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,8 @@ pub enum Rejection {
     Issuer { said: String, wanted: String },
     #[error("it has no `evt`: it is not a webhook token")]
     NoEvent,
+    #[error("its header says secevent+jwt, but it has no `events` with one event, or no `jti`")]
+    NoSecurityEvent,
 }
 
 /// Verifies a token against a JWK Set.
@@ -82,6 +84,11 @@ pub fn verify(token: &str, jwks: &[u8], expected: &Expected<'_>) -> Result<Verif
     }
     jws::deserialize_compact(token, &*verifier).map_err(|_| Rejection::Signature)?;
     let claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| Rejection::Claims)?;
+    if header.get("typ").and_then(Value::as_str) == Some(TokenType::SecurityEvent.as_str()) {
+        check_security_event(&claims)?;
+    } else {
+        check_webhook_token(&claims, expected.now)?;
+    }
     check_claims(&claims, expected)?;
     let claims = String::from_utf8(payload).map_err(|_| Rejection::Claims)?;
     Ok(Verified { kid: kid.to_owned(), algorithm, claims })
@@ -129,16 +136,30 @@ pub(super) fn verifier(key: &Jwk, algorithm: Algorithm) -> Option<Box<dyn JwsVer
     })
 }
 
-fn check_claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Rejection> {
-    let at = |name: &str| {
-        let seconds = claims.get(name).and_then(Value::as_i64)?;
-        Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
-    };
-    let expires_at = at("exp").ok_or(Rejection::NoExpiry)?;
-    if expires_at <= expected.now {
+fn instant(claims: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+    let seconds = claims.get(name).and_then(Value::as_i64)?;
+    Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
+}
+
+/// What a token has to say that ends.
+fn check_webhook_token(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Rejection> {
+    let expires_at = instant(claims, "exp").ok_or(Rejection::NoExpiry)?;
+    if expires_at <= now {
         return Err(Rejection::Expired(expires_at));
     }
-    if let Some(issued_at) = at("iat").filter(|issued_at| *issued_at > expected.now) {
+    if claims.get("evt").is_some_and(Value::is_string) { Ok(()) } else { Err(Rejection::NoEvent) }
+}
+
+/// What a Security Event Token has to say (RFC 8417 2.2). It does not end: whoever gets one remembers its `jti`.
+fn check_security_event(claims: &Map<String, Value>) -> Result<(), Rejection> {
+    let events = claims.get("events").and_then(Value::as_object);
+    let is_one = events.is_some_and(|events| events.len() == 1 && events.values().all(Value::is_object));
+    let is_named = claims.get("jti").is_some_and(Value::is_string);
+    if is_one && is_named { Ok(()) } else { Err(Rejection::NoSecurityEvent) }
+}
+
+fn check_claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Rejection> {
+    if let Some(issued_at) = instant(claims, "iat").filter(|issued_at| *issued_at > expected.now) {
         return Err(Rejection::IssuedInFuture(issued_at));
     }
     let said = |name: &str| claims.get(name).map_or_else(|| "missing".to_owned(), Value::to_string);
@@ -154,11 +175,10 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<
     }
     match expected.issuer {
         Some(wanted) if claims.get("iss").and_then(Value::as_str) != Some(wanted) => {
-            return Err(Rejection::Issuer { said: said("iss"), wanted: wanted.to_owned() });
+            Err(Rejection::Issuer { said: said("iss"), wanted: wanted.to_owned() })
         }
-        _ => {}
+        _ => Ok(()),
     }
-    if claims.get("evt").is_some_and(Value::is_string) { Ok(()) } else { Err(Rejection::NoEvent) }
 }
 
 #[cfg(test)]

@@ -22,9 +22,13 @@ fn signed(signer: &Signer) -> String {
 }
 
 fn signed_claims(signer: &Signer, claims: &str) -> String {
+    signed_as(signer, TokenType::Jwt, claims)
+}
+
+fn signed_as(signer: &Signer, token_type: TokenType, claims: &str) -> String {
     let mut token = String::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(signer.sign_onto(&mut token, TokenType::Jwt, claims.as_bytes())).unwrap();
+    runtime.block_on(signer.sign_onto(&mut token, token_type, claims.as_bytes())).unwrap();
     token
 }
 
@@ -113,4 +117,33 @@ fn a_token_for_somebody_else_or_another_time_is_refused() {
     assert!(matches!(refused(&late), Rejection::Expired(_)));
     let early = Expected { now: Timestamp::from_micros(1_699_999_994_000_000), ..expected() };
     assert!(matches!(refused(&early), Rejection::IssuedInFuture(_)));
+}
+
+#[test]
+fn a_security_event_token_verifies_without_an_end_and_only_under_its_own_type() {
+    let (signer, jwks) = issuer(Algorithm::Es256);
+    let claims = |rest: &str| {
+        format!(r#"{{"iss":"https://a.example","aud":["https://b.example/hooks"],"iat":1699999995,{rest}}}"#)
+    };
+    let check = |token_type, rest: &str| {
+        let token = signed_as(&signer, token_type, &claims(rest));
+        verify(&token, &jwks.body, &expected()).map(|verified| verified.claims)
+    };
+    let rest = r#""jti":"evt_1","events":{"urn:a":{}}"#;
+
+    assert_eq!(check(TokenType::SecurityEvent, rest), Ok(claims(rest)));
+    assert_eq!(check(TokenType::Jwt, rest), Err(Rejection::NoExpiry));
+    for rest in [
+        r#""jti":"evt_1""#,
+        r#""events":{"urn:a":{}}"#,
+        r#""jti":"evt_1","events":{}"#,
+        r#""jti":"evt_1","events":{"urn:a":1}"#,
+        r#""jti":"evt_1","events":{"urn:a":{},"urn:b":{}}"#,
+        r#""jti":"evt_1","exp":1700000295,"evt":"user.created""#,
+    ] {
+        assert_eq!(check(TokenType::SecurityEvent, rest), Err(Rejection::NoSecurityEvent), "{rest}");
+    }
+    let foreign = Expected { audience: Some("https://c.example"), ..expected() };
+    let token = signed_as(&signer, TokenType::SecurityEvent, &claims(rest));
+    assert!(matches!(verify(&token, &jwks.body, &foreign), Err(Rejection::Audience { .. })));
 }

@@ -92,7 +92,7 @@ fn a_signed_delivery_is_signed_in_the_scheme_of_its_tenant() {
     let event = event("user.created", "{}");
     let header = |scheme, prefix: &str| {
         let prefix = HeaderPrefix::parse(prefix).unwrap();
-        let scene = Scene { dialect: Dialect { scheme, prefix, ..Dialect::standard() }, ..Scene::of(Format::Signed) };
+        let scene = Scene { dialect: Dialect { prefix, scheme, ..Dialect::standard() }, ..Scene::of(Format::Signed) };
         let letter = scene.letter(&event, 1);
         let names: Vec<&str> = letter.own_headers.iter().map(|(name, _)| name.as_str()).collect();
         (names.join(" "), letter.own_headers[0].1.clone(), letter.own_headers[3].1.clone(), letter.body)
