@@ -21,17 +21,20 @@ pub enum RetryError {
 
 impl Engine {
     /// Makes a delivery due now, whether it waits for its next attempt or is over. Attempts go on being counted; one that
-    /// had used all of its attempts gets this one more.
+    /// had used all of its attempts gets this one more, and one that is under way is left to its attempt.
     pub async fn retry_delivery(&self, tenant_id: TenantId, key: DeliveryKey) -> Result<(), RetryError> {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        let webhook = webhooks::get(tx.conn(), tenant_id, key.webhook_id).await?.ok_or(RetryError::NoWebhook)?;
+        // Whoever else takes deliveries out of history waits. Settling does not: it only ever puts them there, so one that
+        // is in the queue no more is in history by the next statement.
+        let webhook = webhooks::hold(tx.conn(), tenant_id, key.webhook_id).await?.ok_or(RetryError::NoWebhook)?;
         if !webhook.state.is_enabled() {
             return Err(RetryError::Disabled);
         }
-        if !queue::hasten(tx.conn(), key, now).await? {
+        queue::hasten(tx.conn(), &[key], now).await?;
+        if !queue::holds(tx.conn(), key).await? {
             let attempts = deliveries::reopen(tx.conn(), key).await?.ok_or(RetryError::NoDelivery)?;
-            queue::insert(tx.conn(), &[Entry { key, due_at: now, attempts, node_id: None }]).await?;
+            queue::insert_missing(tx.conn(), &[Entry { key, due_at: now, attempts, node_id: None }]).await?;
         }
         tx.commit().await?;
         self.lanes().note_due(key.webhook_id, now);

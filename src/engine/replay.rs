@@ -62,7 +62,8 @@ impl Engine {
         let (mut scheduled, mut last) = (0, None);
         for _ in 0..PAGES_MAX {
             let mut tx = self.store.write().await?;
-            let webhook = webhooks::get(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;
+            // Held until the page is done: of several who ask for the same, each sees what the one before has done.
+            let webhook = webhooks::hold(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;
             if !webhook.state.is_enabled() {
                 return Err(RetryError::Disabled);
             }
@@ -87,20 +88,25 @@ impl Engine {
 
     async fn schedule(&self, conn: &mut Conn, webhook_id: WebhookId, chosen: &[&Candidate]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut entries = Vec::with_capacity(chosen.len());
-        for candidate in chosen {
-            let key = DeliveryKey { webhook_id, event_id: candidate.event_id };
-            if candidate.is_queued {
-                queue::hasten(conn, key, now).await?;
-                continue;
-            }
+        let key = |candidate: &Candidate| DeliveryKey { webhook_id, event_id: candidate.event_id };
+        let (queued, others): (Vec<&Candidate>, Vec<&Candidate>) =
+            chosen.iter().copied().partition(|candidate| candidate.is_queued);
+        let queued: Vec<DeliveryKey> = queued.into_iter().map(key).collect();
+        queue::hasten(conn, &queued, now).await?;
+        let mut entries = Vec::with_capacity(others.len());
+        for candidate in others {
+            let key = key(candidate);
             let attempts = match candidate.ending {
-                Some(_) => deliveries::reopen(conn, key).await?.unwrap_or_default(),
                 None => 0,
+                Some(_) => match deliveries::reopen(conn, key).await? {
+                    Some(attempts) => attempts,
+                    // Forgotten meanwhile, with its event.
+                    None => continue,
+                },
             };
             entries.push(Entry { key, due_at: now, attempts, node_id: None });
         }
-        if entries.is_empty() { Ok(()) } else { queue::insert(conn, &entries).await }
+        queue::insert_missing(conn, &entries).await
     }
 }
 

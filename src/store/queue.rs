@@ -266,20 +266,59 @@ pub async fn release(conn: &mut Conn, node_id: NodeId, now: Timestamp) -> Result
     Ok(released)
 }
 
-/// Makes a waiting delivery due; answers whether it waits in the queue at all. One that is under way is left alone.
-pub async fn hasten(conn: &mut Conn, key: DeliveryKey, now: Timestamp) -> Result<bool> {
-    let found = query(
-        "update queue
-         set due_at = case when node_id is null then $3 else due_at end
-         where webhook_id = $1
-           and event_id = $2",
-    )
-    .bind(key.webhook_id.as_bytes())
-    .bind(key.event_id.as_bytes())
-    .bind(now.as_micros())
-    .execute(conn)
-    .await?;
-    Ok(found == 1)
+/// Makes waiting deliveries due. Those that somebody has in hand are left alone, and so are those that another
+/// transaction is changing at this moment: nothing here is waited for.
+pub async fn hasten(conn: &mut Conn, keys: &[DeliveryKey], now: Timestamp) -> Result<()> {
+    let rows = Set::default()
+        .blobs(keys.iter().map(|key| &key.webhook_id.as_bytes()[..]))
+        .blobs(keys.iter().map(|key| &key.event_id.as_bytes()[..]))
+        .ints(keys.iter().map(|_| now.as_micros()));
+    let words = Words {
+        sqlite: "update queue
+             set due_at = given.column3
+             from {rows}
+             where queue.webhook_id = given.column1
+               and queue.event_id = given.column2
+               and queue.node_id is null",
+        postgres: "update queue
+             set due_at = waiting.column3
+             from (
+                 select column3, held.place
+                 from {rows}
+                 cross join lateral (
+                     select q.ctid as place
+                     from queue q
+                     where q.webhook_id = given.column1
+                       and q.event_id = given.column2
+                       and q.node_id is null
+                     for update skip locked
+                 ) held
+             ) waiting
+             where queue.ctid = waiting.place",
+    };
+    rows.execute(conn, words).await
+}
+
+/// Whether a delivery is still to be made.
+pub async fn holds(conn: &mut Conn, key: DeliveryKey) -> Result<bool> {
+    let found = query("select due_at from queue where webhook_id = $1 and event_id = $2")
+        .bind(key.webhook_id.as_bytes())
+        .bind(key.event_id.as_bytes())
+        .fetch_optional(conn)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Queues deliveries that are neither in the queue nor in history, and passes over the others.
+pub async fn insert_missing(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
+    let insert = "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+         select column1, column2, column3, column4, column5, column6
+         from {rows}
+         where not exists (
+             select 1 from deliveries d where d.webhook_id = given.column1 and d.event_id = given.column2
+         )
+         on conflict do nothing";
+    rows(entries).execute(conn, insert).await
 }
 
 pub(super) fn key(record: &Record<'_>) -> Result<DeliveryKey> {

@@ -4,6 +4,7 @@
 mod keys;
 mod margins;
 mod outage;
+mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

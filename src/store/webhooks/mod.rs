@@ -101,6 +101,18 @@ pub async fn get(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<
     row.as_ref().map(webhook).transpose()
 }
 
+/// The same, kept for this transaction alone: whoever changes it, or sends its deliveries again, does so one after the
+/// other. Who also holds the tenant's log holds that first.
+pub async fn hold(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
+    let text = if conn.is_sqlite() {
+        select_webhooks!("where id = $1 and tenant_id = $2 and deleted_at is null")
+    } else {
+        select_webhooks!("where id = $1 and tenant_id = $2 and deleted_at is null for no key update")
+    };
+    let row = query(text).bind(id.as_bytes()).bind(tenant_id.as_bytes()).fetch_optional(conn).await?;
+    row.as_ref().map(webhook).transpose()
+}
+
 /// A page of a tenant's webhooks, newest first, older than `before`.
 pub async fn list(conn: &mut Conn, tenant_id: TenantId, before: Option<WebhookId>, limit: u32) -> Result<Vec<Webhook>> {
     let rows = query(select_webhooks!(

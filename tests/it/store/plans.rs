@@ -215,8 +215,11 @@ async fn claims_are_settled_by_index() {
             let ended = Ended { key: key(1, 1), ending: Ending::Delivered, attempts: 1, at: second(1) };
             batch::end(database.conn(), &[Settled { ended, fence: 1, attempt: None }]).await.unwrap();
             queue::postpone(database.conn(), &later).await.unwrap();
-            queue::hasten(database.conn(), key(1, 1), second(5)).await.unwrap();
+            queue::hasten(database.conn(), &[key(1, 1), key(1, 2)], second(5)).await.unwrap();
+            queue::holds(database.conn(), key(1, 1)).await.unwrap();
             deliveries::reopen(database.conn(), key(1, 1)).await.unwrap();
+            let again = [1, 2].map(|event| Entry { key: key(1, event), due_at: second(1), attempts: 0, node_id: None });
+            queue::insert_missing(database.conn(), &again).await.unwrap();
         })
         .await;
 

@@ -1,8 +1,9 @@
 //! The queue: claims, leases, and the number that fences off whoever lost its claim.
 
-use signet::domain::delivery::DeliveryKey;
+use signet::domain::delivery::{DeliveryKey, Ending};
 use signet::domain::time::Timestamp;
 use signet::store::StoreError;
+use signet::store::deliveries::{self, Ended};
 use signet::store::queue::{self, Backlog, Entry, Lease, Postponed};
 
 use super::{Database, event_id, node_id, second, webhook_id};
@@ -205,13 +206,23 @@ async fn an_empty_queue_has_no_backlog_and_nothing_due() {
 async fn what_waits_can_be_hastened_and_what_is_under_way_is_left_alone() {
     let mut database = Database::queued(&[due(1, 1, second(300)), born_claimed(2, 2, second(40))]).await;
 
-    let waiting = queue::hasten(database.conn(), key(1, 1), second(5)).await.unwrap();
-    let under_way = queue::hasten(database.conn(), key(2, 2), second(5)).await.unwrap();
-    let unknown = queue::hasten(database.conn(), key(1, 2), second(5)).await.unwrap();
+    queue::hasten(database.conn(), &[key(1, 1), key(2, 2), key(1, 2)], second(5)).await.unwrap();
 
-    assert_eq!((waiting, under_way, unknown), (true, true, false));
     assert_eq!(database.next_due_at(1).await, Some(second(5)));
     assert_eq!(database.next_due_at(2).await, Some(second(40)));
+}
+
+#[tokio::test]
+async fn only_what_is_neither_queued_nor_over_is_queued_again() {
+    let mut database = Database::queued(&[due(1, 1, second(300))]).await;
+    let over = Ended { key: key(1, 2), ending: Ending::Delivered, attempts: 1, at: second(1) };
+    deliveries::append(database.conn(), &[over]).await.unwrap();
+
+    let again = [due(1, 1, second(5)), due(1, 2, second(5)), due(1, 3, second(5))];
+    queue::insert_missing(database.conn(), &again).await.unwrap();
+
+    assert_eq!(database.claim(1, 9, second(5)).await, [(key(1, 3), 1)]);
+    assert_eq!(database.claim(1, 9, second(40)).await, [], "what waited waits as it did");
 }
 
 #[tokio::test]
