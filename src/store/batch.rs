@@ -81,7 +81,7 @@ async fn end_on_sqlite(conn: &mut Conn, settled: &[Settled<'_>]) -> Result<HashS
     let made = settled.iter().filter(holds).filter(|one| one.attempt.is_some());
     let made: Vec<_> = made.map(|one| (one.ended.key, one.attempt)).collect();
     if let Conn::Sqlite(hold) = conn {
-        deliveries::rows(&ended).defer(hold, deliveries::INSERT).await?;
+        deliveries::rows(&ended).defer(hold, deliveries::INSERT_MADE).await?;
         deliveries::attempt_rows(&made).defer(hold, deliveries::INSERT_ATTEMPTS).await?;
     }
     Ok(held)
@@ -119,6 +119,8 @@ async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Resu
              insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
              select column1, column2, column3, column4, column5
              from removed
+             on conflict (webhook_id, event_id) do update
+                 set ending = excluded.ending, attempts = excluded.attempts, ended_at = excluded.ended_at
          ),
          logged as (
              insert into attempts
@@ -126,6 +128,7 @@ async fn end_on_postgres(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Resu
              select column1, column2, column9, column10, column11, column12, column13, column14, column15
              from removed
              where column9 is not null
+             on conflict do nothing
          )
          select column1 as webhook_id, column2 as event_id, column6 as claims
          from removed";

@@ -37,6 +37,15 @@ pub(super) const INSERT: &str = "insert into deliveries (webhook_id, event_id, e
      select column1, column2, column3, column4, column5
      from {rows}";
 
+/// The same for a delivery that was made. Should history hold another word about it, the later one counts: a delivery
+/// whose end cannot be written would be made again and again.
+pub(super) const INSERT_MADE: &str = "insert into deliveries (webhook_id, event_id, ending, attempts, ended_at)
+     select column1, column2, column3, column4, column5
+     from {rows}
+     where true
+     on conflict (webhook_id, event_id) do update
+         set ending = excluded.ending, attempts = excluded.attempts, ended_at = excluded.ended_at";
+
 pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
     rows(ended).execute(conn, INSERT).await
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use signet::domain::delivery::{Attempt, Delivery, DeliveryKey, DeliveryState, Ending, FailureKind, Outcome};
 use signet::domain::event::Event;
 use signet::store::StoreError;
+use signet::store::batch::{self, Settled};
 use signet::store::deliveries::{self, Ended, Filter};
 use signet::store::queue::{self, Entry};
 use signet::store::{events, tenants, webhooks};
@@ -204,6 +205,25 @@ async fn a_delivery_ends_once() {
     let again = deliveries::append(database.conn(), &[ended(1, 2, Ending::Exhausted)]).await;
 
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_verdict_is_written_whatever_history_says_of_its_delivery_already() {
+    let mut database = Database::with_log().await;
+    // As both the queue and history had it when two had replayed it at the same time.
+    let twice = Entry { key: key(1, 2), due_at: second(40), attempts: 0, node_id: Some(node_id(1)) };
+    queue::insert(database.conn(), &[twice]).await.unwrap();
+    let made = attempt(1, answered(200));
+
+    let settled =
+        Settled { ended: Ended { at: second(20), ..ended(1, 2, Ending::Delivered) }, fence: 1, attempt: Some(&made) };
+    let held = batch::end(database.conn(), &[settled]).await.unwrap();
+
+    assert_eq!(Vec::from_iter(held), [(key(1, 2), 1)]);
+    assert!(!queue::holds(database.conn(), key(1, 2)).await.unwrap());
+    let delivery = database.listed(&everything(), 100).await.into_iter().find(|one| one.key == key(1, 2)).unwrap();
+    assert_eq!(delivery.state, DeliveryState::Ended { ending: Ending::Delivered, at: second(20) });
+    assert_eq!(deliveries::attempts(database.conn(), key(1, 2)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
