@@ -8,7 +8,7 @@ use super::record::{Record, Row};
 use super::{Conn, Result};
 use crate::domain::event::{Event, Receipt};
 use crate::domain::event_type::EventType;
-use crate::domain::id::{EventId, TenantId};
+use crate::domain::id::{EventId, TenantId, WebhookId};
 
 pub(super) const INSERT: &str =
     "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
@@ -17,6 +17,25 @@ pub(super) const INSERT: &str =
 
 pub async fn insert(conn: &mut Conn, events: &[Arc<Event>]) -> Result<()> {
     rows(events).execute(conn, INSERT).await
+}
+
+/// Writes an event that was made for one webhook: it is shown like any other, and never meant for another webhook.
+pub async fn insert_probe(conn: &mut Conn, event: &Event, webhook_id: WebhookId) -> Result<()> {
+    query(
+        "insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries, probed_webhook_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(event.id.as_bytes())
+    .bind(event.tenant_id.as_bytes())
+    .bind(event.event_type.as_str())
+    .bind(&event.payload[..])
+    .bind(event.occurred_at.as_micros())
+    .bind(event.accepted_at.as_micros())
+    .bind(i64::from(event.deliveries))
+    .bind(webhook_id.as_bytes())
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 pub(super) fn rows(events: &[Arc<Event>]) -> Set<'_> {

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "foundation",
     "nodes",
     "retention",
@@ -20,6 +20,7 @@ const NAMES: [&str; 11] = [
     "catalogue",
     "declared_webhooks",
     "formats",
+    "probes",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -34,6 +35,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0009_catalogue.sql"),
     include_str!("../../migrations/sqlite/0010_declared_webhooks.sql"),
     include_str!("../../migrations/sqlite/0011_formats.sql"),
+    include_str!("../../migrations/sqlite/0012_probes.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -48,6 +50,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0009_catalogue.sql"),
     include_str!("../../migrations/postgres/0010_declared_webhooks.sql"),
     include_str!("../../migrations/postgres/0011_formats.sql"),
+    include_str!("../../migrations/postgres/0012_probes.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

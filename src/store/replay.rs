@@ -16,7 +16,8 @@ pub struct Candidate {
     pub ending: Option<Ending>,
 }
 
-/// The first events of a tenant from an id on and below another, oldest first.
+/// The first events of a tenant from an id on and below another, oldest first. What was made for one webhook alone was told
+/// at once to whoever asked for it, and is not among them.
 pub async fn candidates(
     conn: &mut Conn,
     (tenant_id, webhook_id): (TenantId, WebhookId),
@@ -31,6 +32,7 @@ pub async fn candidates(
          where e.tenant_id = $1
            and e.id >= $3
            and e.id < $4
+           and e.probed_webhook_id is null
          order by e.id
          limit $5",
     )

@@ -81,7 +81,7 @@ impl Engine {
         let ending = if attempt.outcome.is_acknowledged() { Ending::Delivered } else { Ending::Exhausted };
         let ended = Ended { key, ending, attempts: 1, at: self.clock.now() };
         let mut tx = self.store.write().await?;
-        events::insert(tx.conn(), std::slice::from_ref(event)).await?;
+        events::insert_probe(tx.conn(), event, webhook_id).await?;
         deliveries::append(tx.conn(), &[ended]).await?;
         deliveries::append_attempts(tx.conn(), &[(key, attempt)]).await?;
         tx.commit().await

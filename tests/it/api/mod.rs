@@ -17,6 +17,7 @@ mod pages;
 mod payloads;
 mod problems;
 mod refusals;
+mod replay;
 mod tenancy;
 mod webhook_faults;
 mod webhooks;
