@@ -24,6 +24,7 @@ impl Engine {
     /// had used all of its attempts gets this one more, and one that is under way is left to its attempt.
     pub async fn retry_delivery(&self, tenant_id: TenantId, key: DeliveryKey) -> Result<(), RetryError> {
         let now = self.clock.now();
+        let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         // Whoever else takes deliveries out of history waits. Settling does not: it only ever puts them there, so one that
         // is in the queue no more is in history by the next statement.

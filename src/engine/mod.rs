@@ -49,7 +49,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
 
 use crate::domain::id::NodeId;
 use crate::domain::key_ring::KeyPolicy;
@@ -124,6 +124,8 @@ pub struct Engine {
     look_again: AtomicBool,
     /// Rung when a key ring may have something to do.
     rotation_due: Notify,
+    /// Places for those who wait for rows that others hold.
+    row_waiters: Semaphore,
     senders: Senders,
 }
 
@@ -149,6 +151,9 @@ pub struct Parts {
 
 /// Verdicts that wait to be written; beyond them, deliveries wait before they are called done.
 const VERDICTS_MAX: usize = 4_096;
+/// Who waits for a row does so with a connection in hand, of which PostgreSQL gives a node sixteen. Beyond these, they wait
+/// without one, so that many changes of one webhook leave enough for everything else.
+const ROW_WAITERS_MAX: usize = 4;
 
 impl Engine {
     /// Puts the parts together. Nothing runs yet: `app` starts the jobs.
@@ -182,6 +187,7 @@ impl Engine {
             due: Notify::new(),
             look_again: AtomicBool::new(false),
             rotation_due: Notify::new(),
+            row_waiters: Semaphore::new(ROW_WAITERS_MAX),
             senders,
         });
         (engine, Inboxes { ingest, settle, senders: outboxes })
@@ -191,6 +197,11 @@ impl Engine {
     fn look_again(&self) {
         self.look_again.store(true, Ordering::Release);
         self.due.notify_one();
+    }
+
+    /// Leave to begin a transaction that may wait for a row, until it is dropped. Nobody closes it.
+    async fn row_waiter(&self) -> Option<SemaphorePermit<'_>> {
+        self.row_waiters.acquire().await.ok()
     }
 
     /// The lanes, for a few instructions: nobody holds them across a wait.

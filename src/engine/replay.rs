@@ -61,6 +61,7 @@ impl Engine {
         let mut from = span.after.map_or(EventId::first_at(span.from), |after| after.next());
         let (mut scheduled, mut last) = (0, None);
         for _ in 0..PAGES_MAX {
+            let _place = self.row_waiter().await;
             let mut tx = self.store.write().await?;
             // Held until the page is done: of several who ask for the same, each sees what the one before has done.
             let webhook = webhooks::hold(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;

@@ -77,7 +77,7 @@ async fn retries_of_one_delivery_at_the_same_time_are_answered_alike() {
     let (one, other) = two().await;
     let receiver = Receiver::start().await;
     let webhook = one.webhook(&receiver, &["*"]).await;
-    let events = events(&one, 20).await;
+    let events = events(&one, 10).await;
     settled(&one, &webhook, &events).await;
 
     let retry = |event| (format!("/v1/webhooks/{webhook}/deliveries/{event}/retry"), json!({}));
@@ -93,7 +93,7 @@ async fn replays_and_retries_race_each_other_and_the_settling_without_a_loss() {
     let (one, other) = two().await;
     let receiver = Receiver::start().await;
     let webhook = one.webhook(&receiver, &["*"]).await;
-    let events = events(&one, 30).await;
+    let events = events(&one, 12).await;
     settled(&one, &webhook, &events).await;
 
     for _ in 0..3 {
