@@ -1,6 +1,7 @@
 //! Several nodes on one database are one issuer: they agree on what they publish and whom they trust, and what one has in
 //! hand no other touches. Always on PostgreSQL, whatever the other tests run on.
 
+mod changes;
 mod keys;
 mod margins;
 mod outage;

@@ -21,6 +21,9 @@ use crate::store::{Conn, Reader, StoreError, audit, signing_keys, tenants};
 pub use chain::Fault;
 use chain::Walk;
 
+/// Keeps a log for a transaction that will add to it, before anything else is held.
+pub(super) use crate::store::audit::hold;
+
 /// Entries that are read at a time: a log may be longer than memory.
 const ENTRIES: u32 = 500;
 /// Tenants that are read at a time when the log is begun.

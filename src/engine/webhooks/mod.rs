@@ -26,7 +26,7 @@ pub use declared::DeclareError;
 pub use probe::{Probe, ProbeError};
 pub use secrets::RotatedSecret;
 
-/// How often a change is tried again when somebody else changed the webhook meanwhile.
+/// How often the declared ones are tried to be brought in line when somebody else changes them meanwhile.
 const RACES_MAX: u32 = 5;
 
 /// What somebody wishes of a webhook.
@@ -231,16 +231,14 @@ impl Engine {
         if change.url.as_ref().is_some_and(|url| !self.egress.may_reach(url.as_url())) {
             return Err(WebhookError::Blocked);
         }
-        for _ in 0..RACES_MAX {
-            let mut tx = self.store.write().await?;
-            let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
-            if let Some(changed) = self.write_change(tx.conn(), actor, webhook, change).await? {
-                tx.commit().await?;
-                self.look_again();
-                return Ok(Some(changed));
-            }
-        }
-        Err(WebhookError::Contended)
+        let _place = self.row_waiter().await;
+        let mut tx = self.store.write().await?;
+        let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+        let changed = self.write_change(tx.conn(), actor, webhook, change).await?;
+        let changed = changed.ok_or(WebhookError::Contended)?;
+        tx.commit().await?;
+        self.look_again();
+        Ok(Some(changed))
     }
 
     /// Writes a changed webhook over the version it was made from; `None` when that is not the current one any more. Whoever
@@ -313,6 +311,7 @@ impl Engine {
 
     /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.
     pub async fn delete_webhook(&self, actor: Actor, tenant_id: TenantId, id: WebhookId) -> Result<bool, WebhookError> {
+        let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(false) };
         let deleted = self.remove_webhook(tx.conn(), actor, &webhook).await?;
@@ -330,9 +329,12 @@ impl Engine {
     }
 }
 
-/// A webhook that may be changed by whoever asks; `None` when the tenant has no such webhook.
+/// A webhook that may be changed by whoever asks; `None` when the tenant has no such webhook. The log is held first and then
+/// the webhook, like everybody does who needs both: of several changes at the same time, each is made to what the one
+/// before has left.
 async fn registered(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result<Option<Webhook>, WebhookError> {
-    match webhooks::get(conn, tenant_id, id).await? {
+    audit::hold(conn, tenant_id).await?;
+    match webhooks::hold(conn, tenant_id, id).await? {
         Some(Webhook { origin: Origin::Declared, .. }) => Err(WebhookError::Declared),
         found => Ok(found),
     }

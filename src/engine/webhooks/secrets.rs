@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Change, RACES_MAX, WebhookError, registered};
+use super::{Change, WebhookError, registered};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
@@ -33,27 +33,26 @@ impl Engine {
         overlap: Duration,
     ) -> Result<Option<RotatedSecret>, WebhookError> {
         let next = self.signing_secret(next)?;
-        for _ in 0..RACES_MAX {
-            let now = self.clock.now();
-            let mut tx = self.store.write().await?;
-            let Some(mut webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
-            let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"] };
-            audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
-            let mut confidential = self.confidential(tx.conn(), id).await?;
-            let until = now.plus(overlap);
-            confidential.rotate(next.clone(), until, now)?;
-            if webhook.public_key.is_some() {
-                webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);
-            }
-            let secret_jwe = self.seal_confidential(tx.conn(), id, &confidential).await?;
-            webhook.updated_at = now;
-            if webhooks::update(tx.conn(), &webhook, Some(&secret_jwe)).await? {
-                tx.commit().await?;
-                let public_key = webhook.public_key;
-                return Ok(Some(RotatedSecret { secret: next, public_key, previous_expires_at: until }));
-            }
+        let _place = self.row_waiter().await;
+        let mut tx = self.store.write().await?;
+        let Some(mut webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+        let now = self.clock.now();
+        let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"] };
+        audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
+        let mut confidential = self.confidential(tx.conn(), id).await?;
+        let until = now.plus(overlap);
+        confidential.rotate(next.clone(), until, now)?;
+        if webhook.public_key.is_some() {
+            webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);
         }
-        Err(WebhookError::Contended)
+        let secret_jwe = self.seal_confidential(tx.conn(), id, &confidential).await?;
+        webhook.updated_at = now;
+        if !webhooks::update(tx.conn(), &webhook, Some(&secret_jwe)).await? {
+            return Err(WebhookError::Contended);
+        }
+        tx.commit().await?;
+        let public_key = webhook.public_key;
+        Ok(Some(RotatedSecret { secret: next, public_key, previous_expires_at: until }))
     }
 
     /// Seals what a change concerns of what a webhook keeps sealed; `None` when that stays as it is.
