@@ -34,7 +34,7 @@ pub enum Wanted {
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub from: Timestamp,
-    /// By default, now.
+    /// By default there is none: what another node has accepted may lie ahead of this one's clock.
     pub to: Option<Timestamp>,
     /// The last event of a request before, after which to go on.
     pub after: Option<EventId>,
@@ -57,7 +57,7 @@ impl Engine {
         wanted: Wanted,
         span: Span,
     ) -> Result<Replayed, RetryError> {
-        let to = EventId::first_at(span.to.unwrap_or_else(|| self.clock.now()).plus(MILLISECOND));
+        let before = span.to.map(|to| EventId::first_at(to.plus(MILLISECOND)));
         let mut from = span.after.map_or(EventId::first_at(span.from), |after| after.next());
         let (mut scheduled, mut last) = (0, None);
         for _ in 0..PAGES_MAX {
@@ -68,7 +68,7 @@ impl Engine {
             if !webhook.state.is_enabled() {
                 return Err(RetryError::Disabled);
             }
-            let page = replay::candidates(tx.conn(), (tenant_id, id), (from, to), PAGE).await?;
+            let page = replay::candidates(tx.conn(), (tenant_id, id), (from, before), PAGE).await?;
             let chosen = page.iter().filter(|candidate| is_wanted(&webhook, candidate, wanted));
             let chosen: Vec<&Candidate> = chosen.collect();
             self.schedule(tx.conn(), id, &chosen).await?;

@@ -1,6 +1,6 @@
 //! What of a span of events went to a webhook, and what did not.
 
-use super::query::query;
+use super::query::{LAST, query};
 use super::record::Record;
 use super::{Conn, Result};
 use crate::domain::delivery::Ending;
@@ -21,7 +21,7 @@ pub struct Candidate {
 pub async fn candidates(
     conn: &mut Conn,
     (tenant_id, webhook_id): (TenantId, WebhookId),
-    (from, before): (EventId, EventId),
+    (from, before): (EventId, Option<EventId>),
     limit: u32,
 ) -> Result<Vec<Candidate>> {
     let rows = query(
@@ -39,7 +39,7 @@ pub async fn candidates(
     .bind(tenant_id.as_bytes())
     .bind(webhook_id.as_bytes())
     .bind(from.as_bytes())
-    .bind(before.as_bytes())
+    .bind(before.as_ref().map_or(LAST, |id| &id.as_bytes()[..]))
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await?;

@@ -1,6 +1,7 @@
 //! Replays and retries that several ask for at the same time, while what they ask for is sent and settled.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use tokio::task::JoinSet;
 use super::two;
 use crate::support::{Answer, Receiver, Service, send, until, with_json};
 
+/// As far as a node's clock may be ahead of another's, and more.
+const AHEAD: Duration = Duration::from_secs(10);
 /// From before every test.
 const EVER: &str = "2026-03-01T00:00:00Z";
 
@@ -109,4 +112,21 @@ async fn replays_and_retries_race_each_other_and_the_settling_without_a_loss() {
         attempts["log"].as_array().unwrap().iter().map(|attempt| attempt["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=u64::try_from(numbers.len()).unwrap()).collect::<Vec<_>>(), "no attempt was lost");
     assert_eq!(attempts["attempts"], numbers.len());
+}
+
+#[tokio::test]
+async fn a_replay_without_an_end_takes_what_a_node_accepted_whose_clock_is_ahead() {
+    let (one, other) = two().await;
+    let receiver = Receiver::start().await;
+    let webhook = one.webhook(&receiver, &["*"]).await;
+    let path = format!("/v1/webhooks/{webhook}");
+    one.patch(&path, &json!({"enabled": false})).await;
+    other.after(AHEAD);
+    let missed = events(&other, 1).await;
+    one.patch(&path, &json!({"enabled": true})).await;
+
+    let replayed = one.post(&format!("{path}/replay"), &json!({"from": EVER})).await;
+
+    assert_eq!(replayed.json()["scheduled"], 1, "{}", replayed.text);
+    assert_eq!(receiver.received_when(1).await[0].header("webhook-id"), missed[0]);
 }
