@@ -17,6 +17,8 @@ use crate::store::{Conn, StoreError, deliveries, queue, webhooks};
 
 /// Ids begin with whole ones.
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// Nodes' clocks differ by less. What one of them accepted for a webhook that had just been made may seem older than it.
+const CLOCKS_AGREE_TO: Duration = Duration::from_mins(1);
 /// Events that are gone through in one transaction.
 const PAGE: u32 = 500;
 /// Pages that are gone through in one request.
@@ -25,8 +27,9 @@ const PAGES_MAX: u32 = 40;
 /// Which events go again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// Those that were not acknowledged, and those that were not meant for it at the time.
+    /// Those that were not acknowledged, and those that were not meant for it at the time; from when it was made on.
     Failed,
+    /// Those from before it was made too.
     All,
 }
 
@@ -67,6 +70,9 @@ impl Engine {
             let webhook = webhooks::hold(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;
             if !webhook.state.is_enabled() {
                 return Err(RetryError::Disabled);
+            }
+            if wanted == Wanted::Failed {
+                from = from.max(EventId::first_at(webhook.created_at.minus(CLOCKS_AGREE_TO)));
             }
             let page = replay::candidates(tx.conn(), (tenant_id, id), (from, before), PAGE).await?;
             let chosen = page.iter().filter(|candidate| is_wanted(&webhook, candidate, wanted));
@@ -116,6 +122,11 @@ fn is_wanted(webhook: &Webhook, candidate: &Candidate, wanted: Wanted) -> bool {
         .event_type
         .subscriptions()
         .any(|name| webhook.subscriptions.iter().any(|subscription| subscription.as_str() == name));
-    let is_due = wanted == Wanted::All || candidate.ending != Some(Ending::Delivered);
-    covers && is_due
+    let is_before_it = candidate.event_id < EventId::first_at(webhook.created_at);
+    covers
+        && match (wanted, candidate.ending) {
+            (Wanted::All, _) => true,
+            (Wanted::Failed, Some(ending)) => ending != Ending::Delivered,
+            (Wanted::Failed, None) => candidate.is_queued || !is_before_it,
+        }
 }

@@ -208,7 +208,7 @@ async fn a_long_span_is_replayed_in_several_requests_without_a_gap() {
     receiver.answering(500);
     let id = service.webhook(&receiver, &["user"]).await;
 
-    let mut body = json!({"from": "2026-03-01T00:00:00Z"});
+    let mut body = json!({"from": "2026-03-01T00:00:00Z", "status": "all"});
     let first = service.post(&format!("/v1/webhooks/{id}/replay"), &body).await.json();
     body["after"] = first["after"].clone();
     let second = service.post(&format!("/v1/webhooks/{id}/replay"), &body).await.json();

@@ -1,9 +1,12 @@
 //! What a replay sends again, and what it leaves alone.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Receiver, Service};
 
+const HOUR: Duration = Duration::from_hours(1);
 /// From before every test.
 const EVER: &str = "2026-03-01T00:00:00Z";
 
@@ -39,4 +42,21 @@ async fn what_was_meant_for_one_webhook_to_try_it_out_is_replayed_to_none() {
         service.delivery_when(webhook, &event, "delivered").await;
     }
     assert_eq!(receiver.received().len(), before + 2);
+}
+
+#[tokio::test]
+async fn a_replay_begins_with_its_webhook_unless_it_asks_for_all() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    service.event("user.created").await;
+    service.after(HOUR);
+    let id = service.webhook(&receiver, &["user"]).await;
+    service.patch(&format!("/v1/webhooks/{id}"), &json!({"enabled": false})).await;
+    let missed = service.event("user.created").await;
+    service.patch(&format!("/v1/webhooks/{id}"), &json!({"enabled": true})).await;
+
+    let failed = scheduled(&service, &id, json!({"from": EVER})).await;
+    service.delivery_when(&id, &missed, "delivered").await;
+    let all = scheduled(&service, &id, json!({"from": EVER, "status": "all"})).await;
+
+    assert_eq!((failed, all), (json!(1), json!(2)));
 }
