@@ -224,13 +224,13 @@ impl Engine {
                 Err(later) => {
                     room.answered = later.answered;
                     let settlement = Settlement::Retry { due_at: self.clock.now().plus(later.wait) };
-                    Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None }
+                    Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None, is_heard: false }
                 }
             },
             _ => {
                 room.answered = Answered::Nothing;
                 let settlement = Settlement::Ended(Ending::Cancelled);
-                Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None }
+                Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None, is_heard: false }
             }
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
@@ -283,7 +283,8 @@ impl Engine {
         };
         tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
         let occurrence = addressee.health.note((addressee.origin, addressee.state), &attempt, now);
-        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version, occurrence }
+        let is_heard = addressee.health.hears(&attempt, now);
+        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version, occurrence, is_heard }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.

@@ -3,7 +3,7 @@
 //! A receiver that fails now and then costs no write: only one that acknowledges nothing for a minute is marked, and unmarked
 //! when it acknowledges something. Each node goes by what it has seen itself; an acknowledgement on any of them counts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
@@ -15,16 +15,26 @@ use crate::store::{Conn, StoreError};
 
 /// For how long a receiver fails before it is written down.
 const NOTED_AFTER: Duration = Duration::from_mins(1);
+/// How often it is written down that a receiver acknowledges what it is sent.
+const HEARD_EVERY: Duration = Duration::from_mins(1);
 
-/// Since when a receiver has acknowledged nothing that this node sent.
+/// What this node knows of a receiver.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Option<Timestamp>>);
+pub(super) struct Health(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Since when it has acknowledged nothing.
+    failing_since: Option<Timestamp>,
+    /// When it was last written down that it did.
+    heard_at: Option<Timestamp>,
+}
 
 impl Health {
     /// Whether what is known counts for another version of the webhook, which was changed at an instant: not when somebody
     /// has acted since, nor when another node has heard its receiver acknowledge something.
     pub(super) fn goes_on(&self, before: WebhookState, after: WebhookState, changed_at: Timestamp) -> bool {
-        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.known().failing_since;
         let was_heard = matches!(before, WebhookState::Failing { .. }) && after == WebhookState::Enabled;
         !was_heard && since.is_none_or(|since| since >= changed_at)
     }
@@ -37,16 +47,16 @@ impl Health {
         attempt: &Attempt,
         now: Timestamp,
     ) -> Option<Occurrence> {
-        let mut failing_since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if attempt.outcome.is_acknowledged() {
-            *failing_since = None;
+            known.failing_since = None;
             return matches!(state, WebhookState::Failing { .. }).then_some(Occurrence::Acknowledged);
         }
         if attempt.outcome == Outcome::Failed(FailureKind::Internal) {
             // It never heard of it.
             return None;
         }
-        let since = *failing_since.get_or_insert(attempt.started_at);
+        let since = *known.failing_since.get_or_insert(attempt.started_at);
         let failed = Occurrence::Failed { since };
         let is_due = match state {
             WebhookState::Enabled => now >= since.plus(NOTED_AFTER),
@@ -55,6 +65,21 @@ impl Health {
             }
         };
         is_due.then_some(failed)
+    }
+
+    /// Whether it is to be written down now that the receiver acknowledged something, which is seldom.
+    pub(super) fn hears(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        let mut known = self.known();
+        let is_due = known.heard_at.is_none_or(|heard_at| now >= heard_at.plus(HEARD_EVERY));
+        let is_heard = is_due && attempt.outcome.is_acknowledged();
+        if is_heard {
+            known.heard_at = Some(now);
+        }
+        is_heard
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,6 +160,19 @@ mod tests {
             let (attempt, now) = attempt(answered(status_code), after);
             assert_eq!(health.note(ENABLED, &attempt, now), None, "{after}");
         }
+    }
+
+    #[test]
+    fn who_acknowledges_all_the_time_is_written_down_once_a_minute() {
+        let health = Health::default();
+        let course = [(0, 500), (10, 204), (20, 200), (69, 200), (71, 500), (72, 200), (80, 200), (132, 200)];
+
+        let heard = course.map(|(after, status_code)| {
+            let (attempt, now) = attempt(answered(status_code), after);
+            health.hears(&attempt, now)
+        });
+
+        assert_eq!(heard, [false, true, false, false, false, true, false, true]);
     }
 
     #[test]

@@ -9,13 +9,14 @@ use super::Engine;
 use super::health::Heard;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
+use crate::domain::id::WebhookId;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{News, Occurrence};
 use crate::store::StoreError;
 use crate::store::batch::{self, Settled};
 use crate::store::deliveries::{self, Ended};
 use crate::store::queue::{self, Postponed};
-use crate::store::webhooks::Listener;
+use crate::store::webhooks::{self, Listener};
 
 /// Verdicts that are committed together.
 const BATCH: usize = 256;
@@ -30,6 +31,8 @@ pub struct Verdict {
     pub(super) spoken_to: i64,
     /// What is to be written down of its receiver.
     pub(super) occurrence: Option<Occurrence>,
+    /// Whether it is to be written down that its receiver acknowledged something.
+    pub(super) is_heard: bool,
 }
 
 /// The job: writes verdicts until nobody makes any more. `abandon` ends it even while the database is away.
@@ -63,14 +66,16 @@ struct Sorted<'a> {
     /// With the claims at whose answers they said so.
     gone: Vec<(Listener, DeliveryKey, u32)>,
     heard: Vec<Heard>,
+    acknowledged: Vec<WebhookId>,
 }
 
 impl<'a> Sorted<'a> {
     fn of(batch: &'a [Verdict], now: Timestamp) -> Self {
         let mut sorted = Self::default();
-        for Verdict { claim, attempt, settlement, spoken_to, occurrence } in batch {
+        for Verdict { claim, attempt, settlement, spoken_to, occurrence, is_heard } in batch {
             let listener = Listener { webhook_id: claim.key.webhook_id, version: *spoken_to };
             sorted.heard.extend(occurrence.map(|occurrence| Heard { listener, occurrence }));
+            sorted.acknowledged.extend(is_heard.then_some(claim.key.webhook_id));
             let (key, fence) = (claim.key, claim.fence);
             let attempts = if attempt.is_some() { claim.attempt } else { claim.attempt.saturating_sub(1) };
             let ended =
@@ -146,6 +151,7 @@ impl Engine {
         deliveries::append_attempts(tx.conn(), &sorted.tried).await?;
         let news = self.live_on(tx.conn(), heard, now).await?;
         self.announce_exhausted(tx.conn(), &ended, now).await?;
+        webhooks::acknowledged(tx.conn(), &sorted.acknowledged, now).await?;
         tx.commit().await?;
         log_endings(&ended, &news);
         if !news.is_empty() || ended.iter().any(|ended| ended.ending == Ending::Exhausted) {

@@ -20,7 +20,7 @@ const NAMES: [&str; 12] = [
     "catalogue",
     "declared_webhooks",
     "formats",
-    "probes",
+    "probes_and_last_deliveries",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -35,7 +35,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0009_catalogue.sql"),
     include_str!("../../migrations/sqlite/0010_declared_webhooks.sql"),
     include_str!("../../migrations/sqlite/0011_formats.sql"),
-    include_str!("../../migrations/sqlite/0012_probes.sql"),
+    include_str!("../../migrations/sqlite/0012_probes_and_last_deliveries.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -50,7 +50,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0009_catalogue.sql"),
     include_str!("../../migrations/postgres/0010_declared_webhooks.sql"),
     include_str!("../../migrations/postgres/0011_formats.sql"),
-    include_str!("../../migrations/postgres/0012_probes.sql"),
+    include_str!("../../migrations/postgres/0012_probes_and_last_deliveries.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

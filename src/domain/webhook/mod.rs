@@ -85,7 +85,7 @@ pub struct Webhook {
     pub state: WebhookState,
     /// Grows with every change, so that whoever keeps a copy knows when it is stale.
     pub version: i64,
-    /// When one of the latest hundred deliveries was last acknowledged.
+    /// When a delivery was last acknowledged, to a minute. Test deliveries and challenges do not count.
     pub last_delivery_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -77,15 +77,10 @@ macro_rules! select_webhooks {
     ($rest:literal) => {
         concat!(
             "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
-                (select max(d.ended_at)
-                 from (
-                     select ended_at, ending from deliveries where webhook_id = w.id order by event_id desc limit 100
-                 ) d
-                 where d.ending = 'delivered') as last_delivery_at,
-                created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
+                last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                 failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, is_declared,
                 token_type, public_key
-         from webhooks w ",
+         from webhooks ",
             $rest
         )
     };
@@ -229,6 +224,35 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     Ok(changed == 1)
 }
 
+/// Writes down that receivers acknowledged something. A webhook that somebody is changing at this moment is passed over, so
+/// that nobody waits: it is written down again before long.
+pub async fn acknowledged(conn: &mut Conn, ids: &[WebhookId], at: Timestamp) -> Result<()> {
+    let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..])).ints(ids.iter().map(|_| at.as_micros()));
+    let sqlite = "update webhooks
+         set last_delivery_at = given.column2
+         from {rows}
+         where webhooks.id = given.column1
+           and (last_delivery_at is null or last_delivery_at < given.column2)";
+    let postgres = "update webhooks
+         set last_delivery_at = heard.column2
+         from (
+             select column2, held.place
+             from {rows}
+             cross join lateral (
+                 select w.ctid as place
+                 from webhooks w
+                 where w.id = given.column1
+                   and (w.last_delivery_at is null or w.last_delivery_at < given.column2)
+                 for no key update skip locked
+             ) held
+         ) heard
+         where webhooks.ctid = heard.place";
+    match conn {
+        Conn::Sqlite(hold) => rows.defer(hold, sqlite).await,
+        Conn::Postgres(_) => rows.execute(conn, Words { sqlite, postgres }).await,
+    }
+}
+
 /// Webhooks whose receivers must show again that they want deliveries. Each is due again at `until`, so that of several
 /// nodes one asks, and another one if that one dies.
 pub async fn take_due_challenges(
@@ -281,19 +305,20 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
         conn,
         Words {
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
+                     version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                     version, cast(null as bigint) as last_delivery_at, created_at, updated_at, header_names, retry_waits,
+                     version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
-                         version, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
+                         version, last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds,
+                         rate_limit,
                          failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
                      from webhooks

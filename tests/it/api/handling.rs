@@ -268,3 +268,28 @@ async fn a_rate_holds_nobody_else_up() {
     assert_eq!(quick.received_when(200).await.len(), 200);
     assert!(slow.received().len() <= 1);
 }
+
+#[tokio::test]
+async fn a_webhook_tells_when_a_delivery_was_last_acknowledged_however_long_ago() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let webhook = made(&service, &receiver, json!({"retry": {"schedule": []}})).await;
+    let last_delivery_at = async || service.get(&path_of(&webhook)).await.json()["last_delivery_at"].clone();
+    let tested = service.post(&format!("{}/test", path_of(&webhook)), &json!({"event": "user.created"})).await;
+    assert_eq!((tested.json()["delivered"].clone(), last_delivery_at().await), (json!(true), json!(null)));
+
+    let acknowledged_at = json!(service.now().to_string());
+    service.event("user.created").await;
+    until(async || (last_delivery_at().await == acknowledged_at).then_some(())).await;
+    service.after(HOUR);
+    receiver.answering(500);
+    let failing = json!({"events": vec![json!({"type": "user.created", "data": 1}); 120]});
+    service.post("/v1/events/batch", &failing).await;
+    let id = webhook["id"].as_str().unwrap();
+    until(async || (service.deliveries(id, "exhausted").await == 120).then_some(())).await;
+    assert_eq!(last_delivery_at().await, acknowledged_at);
+
+    receiver.answering(200);
+    service.event("user.created").await;
+    let now = json!(service.now().to_string());
+    until(async || (last_delivery_at().await == now).then_some(())).await;
+}

@@ -228,6 +228,16 @@ async fn claims_are_settled_by_index() {
 }
 
 #[tokio::test]
+async fn receivers_that_were_heard_are_found_by_index() {
+    Database::open()
+        .await
+        .check(async |database| {
+            webhooks::acknowledged(database.conn(), &[1, 2].map(webhook_id), second(1)).await.unwrap();
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn backlogs_are_found_by_jumping_from_webhook_to_webhook() {
     Database::open()
         .await

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use signet::domain::delivery::{DeliveryKey, Ending};
 use signet::domain::event_type::EventType;
 use signet::domain::id::{TenantId, WebhookId};
 use signet::domain::webhook::{DisabledReason, Webhook, WebhookState};
-use signet::store::deliveries::{self, Ended};
 use signet::store::tenants;
 use signet::store::webhooks::{self, Addressee, Listener};
 
-use super::{Database, event_id, event_type, second, tenant, tenant_id, webhook, webhook_id};
+use super::{Database, event_type, second, tenant, tenant_id, webhook, webhook_id};
 
 fn spoken_to(number: u8, version: i64) -> Listener {
     Listener { webhook_id: webhook_id(number), version }
@@ -243,15 +241,11 @@ async fn webhooks_are_listed_newest_first_in_pages() {
 #[tokio::test]
 async fn a_webhook_shows_when_a_delivery_was_last_acknowledged() {
     let mut database = Database::with_webhooks(&[webhook(1, &["*"])]).await;
-    let ended = |event: u16, ending, seconds| Ended {
-        key: DeliveryKey { webhook_id: webhook_id(1), event_id: event_id(event) },
-        ending,
-        attempts: 1,
-        at: second(seconds),
-    };
+    assert_eq!(database.found(1).await.unwrap().last_delivery_at, None);
 
-    let history = [ended(1, Ending::Delivered, 5), ended(2, Ending::Delivered, 4), ended(3, Ending::Exhausted, 6)];
-    deliveries::append(database.conn(), &history).await.unwrap();
+    for seconds in [3, 5, 4] {
+        webhooks::acknowledged(database.conn(), &[1, 9].map(webhook_id), second(seconds)).await.unwrap();
+    }
 
     assert_eq!(database.found(1).await.unwrap().last_delivery_at, Some(second(5)));
 }
