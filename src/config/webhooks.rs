@@ -12,6 +12,7 @@ use serde_path_to_error::{Path, Segment};
 use super::Given;
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
+use crate::domain::token::TokenType;
 use crate::domain::webhook::members::{self, Faults};
 use crate::domain::webhook::{DECLARED_MAX, DeclaredWebhook, Format, Handling, Place, PlainHttp, WebhookUrl, secret};
 
@@ -19,16 +20,18 @@ use crate::domain::webhook::{DECLARED_MAX, DeclaredWebhook, Format, Handling, Pl
 pub(super) const NAME: &str = "webhooks";
 
 /// `callback` is what Hanko calls the URL.
-const MEMBERS: [&str; 13] = [
+const MEMBERS: [&str; 15] = [
     "url",
     "callback",
     "events",
     "tenant",
     "description",
     "format",
+    "typ",
     "audience",
     "headers",
     "secret",
+    "v1a",
     "retry",
     "timeout_seconds",
     "rate_limit",
@@ -188,6 +191,7 @@ impl Reading {
         let tenant_id = tenant.map(|text| self.take("/tenant", text.parse::<TenantId>()));
         let description = self.text("description").and_then(|text| members::description(text, self));
         let format = self.text("format").map(|text| members::format(&text, self));
+        let token_type = self.text("typ").map(|text| members::token_type(&text, self));
         let audience = self.text("audience").and_then(|text| members::audience(text, self));
         let headers: Option<BTreeMap<String, String>> = self.read("headers", "is a table of texts by name");
         let headers = headers.unwrap_or_default().into_iter().map(|(name, value)| (name, Some(value)));
@@ -196,6 +200,7 @@ impl Reading {
         if let Some(secret) = &secret {
             drop(self.take("/secret", secret::read(secret.reveal())));
         }
+        let has_key_pair: Option<bool> = self.read("v1a", "is true or false");
         let retry: Option<Retry> =
             self.read("retry", "is a table with a schedule in whole seconds: { schedule = [5, 300] }");
         let timeout: Option<u64> = self.read("timeout_seconds", "is a whole number");
@@ -215,9 +220,11 @@ impl Reading {
             subscriptions: subscriptions?,
             description: description.unwrap_or_default(),
             format: format.flatten().unwrap_or(Format::Token),
+            token_type: token_type.flatten().unwrap_or(TokenType::Jwt),
             audience,
             headers,
             secret,
+            has_key_pair: has_key_pair.unwrap_or(false),
             handling,
             is_enabled: is_enabled.unwrap_or(true),
         })

@@ -31,7 +31,9 @@ fn a_table_says_all_that_a_request_may_say() {
         events = ["user", "session.created"]
         tenant = "{TENANT}"
         description = "the auditors"
-        format = "token"
+        format = "standard"
+        typ = "webhook+jwt"
+        v1a = true
         audience = "auditors"
         headers = {{ "X-Gateway" = "let us in" }}
         secret = "{SECRET}"
@@ -52,6 +54,8 @@ fn a_table_says_all_that_a_request_may_say() {
     let [full, short] = &config.webhooks[..] else { unreachable!("there are two") };
     assert_eq!(full.tenant_id.map(|id| id.to_string()).as_deref(), Some(TENANT));
     assert_eq!(full.subscriptions.iter().map(|it| it.as_str()).collect::<Vec<_>>(), ["user", "session.created"]);
+    assert_eq!((full.format.as_str(), full.token_type.as_str(), full.has_key_pair), ("standard", "webhook+jwt", true));
+    assert_eq!((short.format.as_str(), short.token_type.as_str(), short.has_key_pair), ("token", "JWT", false));
     assert_eq!((full.description.as_str(), full.audience.as_deref()), ("the auditors", Some("auditors")));
     assert_eq!(
         full.headers.iter().map(|(name, value)| (name.as_str(), value)).collect::<Vec<_>>(),

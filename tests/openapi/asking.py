@@ -22,6 +22,8 @@ schemathesis.openapi.format("webhook-url", paths.map(lambda path: f"{RECEIVER}/{
 
 schemathesis.openapi.format("event-base", paths.map(lambda path: f"https://example.com/{path}/"))
 
+schemathesis.openapi.format("event-base", paths.map(lambda path: f"https://example.com/{path}/"))
+
 # From 1970 on, which is as far back as events reach.
 instants = strategies.datetimes(
     min_value=datetime.datetime(1970, 1, 2),
@@ -44,6 +46,9 @@ def before_call(context, case, kwargs):
         case.query.pop("cursor")
         if cursor:
             case.query["cursor"] = cursor
+    if case.operation.definition.raw.get("operationId") == "changeTenant" and isinstance(case.body, dict):
+        # A closed catalogue refuses what other requests are right to expect, and schemas do too.
+        case.body.pop("catalogue", None)
     name = case.headers and case.headers.get("Idempotency-Key")
     if name:
         case.headers["Idempotency-Key"] = f"{name[:200]}-{next(numbers)}"

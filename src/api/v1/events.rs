@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, Ref, Schema};
+use utoipa::{PartialSchema as _, ToSchema};
 
 use super::judged::{as_told_before, judged, objections};
 use super::payload;
@@ -52,7 +52,7 @@ pub(super) struct PublishBatch {
 
 /// A batch as it is described: one that is no event is refused on its own.
 fn batch() -> Schema {
-    let one = AnyOfBuilder::new().item(Ref::from_schema_name("PublishEvent")).item(Schema::default());
+    let one = AnyOfBuilder::new().item(Ref::from_schema_name("PublishEvent")).item(shapes::Json::schema());
     ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(BATCH_MAX)).into()
 }
 

@@ -128,7 +128,7 @@ pub(super) struct CreateTenant {
     token_subject: Option<String>,
     #[schema(value_type = Option<shapes::TokenLifetime>)]
     token_ttl: Option<Whole<i64>>,
-    dialect: Option<DialectWish>,
+    dialect: Option<Object<DialectWish>>,
 }
 
 /// Margins of a tenant's own; what is left out is as the installation is configured.
@@ -198,7 +198,8 @@ impl CreateTenant {
         let algorithm = self.algorithm.and_then(|name| algorithm(&name, "/algorithm", &mut faults));
         let key_policy = self.key_policy.and_then(|Object(wish)| wish.policy(terms.key_policy, &mut faults));
         let ttl = self.token_ttl.and_then(|Whole(seconds)| faults.take("/token_ttl", TokenTtl::from_seconds(seconds)));
-        let dialect = self.dialect.unwrap_or_default().change(&mut faults).over(standard.dialect.clone());
+        let Object(dialect) = self.dialect.unwrap_or_default();
+        let dialect = dialect.change(&mut faults).over(standard.dialect.clone());
         faults.none()?;
         Ok(NewTenant {
             algorithm: algorithm.unwrap_or(standard.algorithm),
@@ -234,7 +235,7 @@ pub(super) struct ChangeTenant {
     cut_over: Patched<Object<CutOverWish>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = DialectWish, required = false)]
-    dialect: Option<DialectWish>,
+    dialect: Option<Object<DialectWish>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = CatalogueWish, required = false)]
     catalogue: Option<Object<CatalogueWish>>,
@@ -294,7 +295,8 @@ impl ChangeTenant {
             Patched::Null => Some(CutOverChoice::None),
             Patched::Value(Object(wish)) => wish.choice(&mut faults),
         };
-        let dialect = self.dialect.unwrap_or_default().change(&mut faults);
+        let Object(dialect) = self.dialect.unwrap_or_default();
+        let dialect = dialect.change(&mut faults);
         faults.none()?;
         let Object(catalogue) = self.catalogue.unwrap_or_default();
         Ok(TenantChange {

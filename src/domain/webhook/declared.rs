@@ -4,6 +4,7 @@ use super::{CustomHeaders, Format, Handling, WebhookUrl};
 use crate::domain::event_type::Subscription;
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
+use crate::domain::token::TokenType;
 
 /// The most that are declared. The whole list is compared with the database at every start.
 pub const DECLARED_MAX: usize = 1_000;
@@ -18,10 +19,13 @@ pub struct DeclaredWebhook {
     pub subscriptions: Vec<Subscription>,
     pub description: String,
     pub format: Format,
+    pub token_type: TokenType,
     pub audience: Option<String>,
     pub headers: CustomHeaders,
     /// The one that signs; else the one that was made for it once.
     pub secret: Option<Secret<String>>,
+    /// Whether a key pair of its own signs its deliveries too.
+    pub has_key_pair: bool,
     pub handling: Handling,
     pub is_enabled: bool,
 }

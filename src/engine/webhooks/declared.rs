@@ -175,6 +175,8 @@ impl Engine {
             subscriptions: other(&webhook.subscriptions, &wish.subscriptions),
             description: other(&webhook.description, &wish.description),
             format: other(&webhook.format, &wish.format),
+            token_type: other(&webhook.token_type, &wish.token_type),
+            has_key_pair: other(&webhook.public_key.is_some(), &wish.has_key_pair),
             audience: choice(webhook.audience.as_ref(), wish.audience.as_ref()),
             retry_policy: choice(webhook.handling.retry_policy.as_ref(), wish.handling.retry_policy.as_ref()),
             timeout: choice(webhook.handling.timeout.as_ref(), wish.handling.timeout.as_ref()),
@@ -218,16 +220,18 @@ fn is_declared_as(webhook: &Webhook, (tenant_id, wish): &Wish<'_>) -> bool {
 
 fn wished((tenant_id, wish): &Wish<'_>) -> NewWebhook {
     let DeclaredWebhook { url, subscriptions, description, format, audience, .. } = (*wish).clone();
-    let DeclaredWebhook { headers, secret, handling, is_enabled, .. } = (*wish).clone();
+    let DeclaredWebhook { token_type, headers, secret, has_key_pair, handling, is_enabled, .. } = (*wish).clone();
     NewWebhook {
         tenant_id: *tenant_id,
         url,
         subscriptions,
         description,
         format,
+        token_type,
         audience,
         headers,
         secret,
+        has_key_pair,
         handling,
         activation: None,
         is_enabled,
