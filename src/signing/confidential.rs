@@ -85,7 +85,7 @@ impl Confidential {
     }
 
     /// Puts another secret in the place of the one that does not expire, which goes on signing until an instant. What has
-    /// expired is forgotten, and nothing signs for longer than was said before.
+    /// expired is forgotten, and nothing signs for longer than was said before. When that instant is now, no other one signs.
     pub fn rotate(&mut self, next: Secret<String>, until: Timestamp, now: Timestamp) -> Result<(), TooManySecrets> {
         put_last(&mut self.secrets, next, until, now)
     }
@@ -136,6 +136,10 @@ fn put_last(
     until: Timestamp,
     now: Timestamp,
 ) -> Result<(), TooManySecrets> {
+    if until <= now {
+        // Whoever wants no overlap may have lost them all.
+        secrets.clear();
+    }
     for secret in &mut *secrets {
         secret.expires_at = Some(secret.expires_at.unwrap_or(until));
     }

@@ -117,7 +117,7 @@ pub(in crate::api::v1) fn activate() -> Described {
 
 pub(in crate::api::v1) fn rotate_secret() -> Described {
     let words = "A new signing secret, made here or given by the caller. Until the overlap ends, deliveries are signed with the old ones too: a day by default, a week at \
-                 most, 0 to end them at once.";
+                 most, 0 to end all of them at once.";
     Described::new("rotateWebhookSecret", "Rotate a signing secret", words)
         .path::<shapes::WebhookId>("id", "The webhook.")
         .may_take::<RotateSecret>(json!({"overlap_seconds": 86_400}))

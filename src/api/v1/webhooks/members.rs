@@ -50,7 +50,8 @@ pub(super) fn rate(Whole(count): Whole<u32>, faults: &mut Faults) -> Option<Deli
 pub(super) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Duration {
     let seconds = seconds.map_or(OVERLAP_SECONDS_STANDARD, |Whole(seconds)| seconds);
     if seconds > OVERLAP_SECONDS_MAX {
-        faults.add("/overlap_seconds", format!("is at most {OVERLAP_SECONDS_MAX}, a week; 0 ends the old one at once"));
+        faults
+            .add("/overlap_seconds", format!("is at most {OVERLAP_SECONDS_MAX}, a week; 0 ends all old ones at once"));
     }
     Duration::from_secs(seconds)
 }
