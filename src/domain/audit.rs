@@ -138,10 +138,12 @@ pub enum Action {
         id: String,
         url: String,
     },
-    /// Some of its members were given other values, which are not written down: they may be secrets.
+    /// Some of its members were given other values. Those are written down that somebody would ask about and that are no
+    /// secrets, before and after.
     WebhookChanged {
         id: String,
         members: Vec<&'static str>,
+        seen: Vec<(&'static str, String, String)>,
     },
     WebhookDeleted {
         id: String,

@@ -155,7 +155,8 @@ impl Engine {
         }
         let mut tx = self.store.write().await?;
         if news.is_some() {
-            let action = Action::WebhookChanged { id: webhook.id.to_string(), members: vec!["status"] };
+            let action =
+                Action::WebhookChanged { id: webhook.id.to_string(), members: vec!["status"], seen: Vec::new() };
             audit::record(tx.conn(), webhook.tenant_id, (actor, now), &[action]).await?;
         }
         if !webhooks::update_state(tx.conn(), &webhook).await? {

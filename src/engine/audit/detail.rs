@@ -36,7 +36,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         Action::TenantMade { name, .. } => json!({"name": name}),
         Action::ApiKeyMade { label, scopes, .. } => json!({"label": label, "scopes": scopes}),
         Action::WebhookMade { url, .. } => json!({"url": url}),
-        Action::WebhookChanged { members, .. } => json!({"members": members}),
+        Action::WebhookChanged { members, seen, .. } => webhook_changed(members, seen),
         Action::EventTypesDescribed { made, replaced, names } => {
             json!({"made": made, "replaced": replaced, "names": names})
         }
@@ -60,6 +60,14 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         detail["states"] = states.iter().map(|(kid, state)| (kid.to_string(), Value::from(state.as_str()))).collect();
     }
     detail.to_string()
+}
+
+fn webhook_changed(members: &[&str], seen: &[(&str, String, String)]) -> Value {
+    let mut detail = json!({"members": members});
+    for (member, before, after) in seen {
+        detail[*member] = json!({"before": before, "after": after});
+    }
+    detail
 }
 
 #[cfg(test)]

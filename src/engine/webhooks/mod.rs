@@ -234,6 +234,9 @@ impl Engine {
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+        if change.members().is_empty() {
+            return Ok(Some(webhook));
+        }
         let changed = self.write_change(tx.conn(), actor, webhook, change).await?;
         let changed = changed.ok_or(WebhookError::Contended)?;
         tx.commit().await?;
@@ -251,9 +254,13 @@ impl Engine {
         change: &Change,
     ) -> Result<Option<Webhook>, WebhookError> {
         let (id, tenant_id) = (webhook.id, webhook.tenant_id);
+        let before = looks(&webhook);
         let (mut changed, news) = self.changed(webhook, change);
         let now = changed.updated_at;
-        let action = Action::WebhookChanged { id: id.to_string(), members: change.members() };
+        let both = before.into_iter().zip(looks(&changed));
+        let seen =
+            both.filter(|(before, after)| before != after).map(|((name, before), (_, after))| (name, before, after));
+        let action = Action::WebhookChanged { id: id.to_string(), members: change.members(), seen: seen.collect() };
         audit::record(conn, tenant_id, (actor, now), &[action]).await?;
         let secret_jwe = self.seal_changed(conn, &mut changed, change).await?;
         if !webhooks::update(conn, &changed, secret_jwe.as_deref()).await? {
@@ -327,6 +334,13 @@ impl Engine {
         audit::record(conn, webhook.tenant_id, (actor, now), &[action]).await?;
         webhooks::delete(conn, webhook.tenant_id, webhook.id, now).await
     }
+}
+
+/// What somebody asks about later who finds that deliveries went elsewhere, or nowhere. A query may hold a secret.
+fn looks(webhook: &Webhook) -> [(&'static str, String); 3] {
+    let events: Vec<&str> = webhook.subscriptions.iter().map(Subscription::as_str).collect();
+    let is_on = !matches!(webhook.state, WebhookState::Disabled { .. });
+    [("url", webhook.url.audience()), ("events", events.join(" ")), ("enabled", is_on.to_string())]
 }
 
 /// A webhook that may be changed by whoever asks; `None` when the tenant has no such webhook. The log is held first and then

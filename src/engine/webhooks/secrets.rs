@@ -37,7 +37,7 @@ impl Engine {
         let mut tx = self.store.write().await?;
         let Some(mut webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
         let now = self.clock.now();
-        let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"] };
+        let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"], seen: Vec::new() };
         audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
         let mut confidential = self.confidential(tx.conn(), id).await?;
         let until = now.plus(overlap);

@@ -73,7 +73,9 @@ async fn what_was_done_is_told_without_what_is_secret_in_it() {
     let url = format!("{}?token=quiet", receiver.url());
     let made = service.post("/v1/webhooks", &json!({"url": url, "events": ["user"]})).await.json();
     let path = format!("/v1/webhooks/{}", id(&made));
-    service.patch(&path, &json!({"url": format!("{url}er"), "enabled": false})).await;
+    service
+        .patch(&path, &json!({"url": format!("{}/elsewhere?token=quieter", receiver.url()), "enabled": false}))
+        .await;
     service.delete(&path).await;
     let wish = json!({"label": "ci", "scopes": ["keys:read", "events:write"]});
     let key = service.post("/v1/admin/api-keys", &wish).await.json();
@@ -98,12 +100,18 @@ async fn what_was_done_is_told_without_what_is_secret_in_it() {
         "before": format!("\"default\", {tokens} 300 s, {}", rules("open")),
         "after": format!("\"ours\", {tokens} 60 s, {}", rules("closed")),
     });
+    let (there, elsewhere) = (receiver.url(), format!("{}/elsewhere", receiver.url()));
+    let moved = json!({
+        "members": ["url", "enabled"],
+        "url": {"before": there, "after": elsewhere},
+        "enabled": {"before": "true", "after": "false"},
+    });
     let expected = [
         [json!("tenant.changed"), Value::Null, sentences],
         [json!("api_key.revoked"), key["id"].clone(), none.clone()],
         [json!("api_key.made"), key["id"].clone(), json!({"label": "ci", "scopes": ["events:write", "keys:read"]})],
         [json!("webhook.deleted"), made["id"].clone(), none],
-        [json!("webhook.changed"), made["id"].clone(), json!({"members": ["url", "enabled"]})],
+        [json!("webhook.changed"), made["id"].clone(), moved],
         [json!("webhook.made"), made["id"].clone(), json!({"url": receiver.url()})],
     ];
     assert_eq!(log[..6].iter().map(told).collect::<Vec<_>>(), expected);
