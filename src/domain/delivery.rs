@@ -141,11 +141,13 @@ pub enum Settlement {
 pub enum DeliveryState {
     /// Not yet tried, or the first attempt is under way.
     Pending {
-        due_at: Timestamp,
+        /// None while somebody has it in hand.
+        due_at: Option<Timestamp>,
     },
     /// Tried without success; it will be tried again.
     Failed {
-        due_at: Timestamp,
+        /// The same.
+        due_at: Option<Timestamp>,
     },
     Ended {
         ending: Ending,

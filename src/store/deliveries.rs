@@ -170,7 +170,7 @@ macro_rules! select_deliveries {
 pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit: u32) -> Result<Vec<Delivery>> {
     let queued = select_deliveries!(
         "cast(null as text)",
-        "d.due_at",
+        "case when d.node_id is null then d.due_at end",
         "from queue d",
         "where d.webhook_id = $1
            and d.event_id < $2
@@ -217,13 +217,13 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
 pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, limit: u32) -> Result<Vec<Delivery>> {
     let queued = select_deliveries!(
         "cast(null as text)",
-        "d.due_at",
+        "case when d.node_id is null then d.due_at end",
         [
             "from webhooks w
              join queue d on d.webhook_id = w.id and d.event_id = $2",
             "from webhooks w
              cross join lateral (
-                 select q.webhook_id, q.event_id, q.attempts, q.due_at
+                 select q.webhook_id, q.event_id, q.attempts, q.due_at, q.node_id
                  from queue q
                  where q.webhook_id = w.id
                    and q.event_id = $2
@@ -287,14 +287,17 @@ fn has_event(row: &Row) -> bool {
 
 fn delivery(row: &Row) -> Result<Delivery> {
     let record = Record::new("deliveries", row);
-    let at = record.instant("at")?;
     let last_attempt_at = record.instant_or_null("started_at")?;
     let last_outcome = if last_attempt_at.is_some() { Some(outcome(&record)?) } else { None };
     let state = match (record.text_or_null("ending")?, &last_outcome) {
-        (Some(_), _) => DeliveryState::Ended { ending: record.word("ending", Ending::parse)?, at },
-        (None, Some(last)) if !last.is_acknowledged() => DeliveryState::Failed { due_at: at },
+        (Some(_), _) => {
+            DeliveryState::Ended { ending: record.word("ending", Ending::parse)?, at: record.instant("at")? }
+        }
+        (None, Some(last)) if !last.is_acknowledged() => {
+            DeliveryState::Failed { due_at: record.instant_or_null("at")? }
+        }
         // Never tried, or acknowledged and asked for again.
-        (None, _) => DeliveryState::Pending { due_at: at },
+        (None, _) => DeliveryState::Pending { due_at: record.instant_or_null("at")? },
     };
     Ok(Delivery {
         key: DeliveryKey {

@@ -216,6 +216,27 @@ async fn a_waiting_delivery_may_be_hastened() {
 }
 
 #[tokio::test]
+async fn what_is_under_way_has_no_next_attempt_yet() {
+    let service = Service::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answering(500);
+    let webhook = service.webhook(&receiver, &["*"]).await;
+    let event = service.event("user.created").await;
+    let waiting = logged(&service, &webhook, &event, 1).await;
+    receiver.holding();
+
+    service.after(Duration::from_secs(6));
+    receiver.received_when(2).await;
+    let under_way = service.get(&format!("/v1/webhooks/{webhook}/deliveries/{event}")).await.json();
+    let of_event = service.get(&format!("/v1/events/{event}")).await.json();
+
+    assert!(waiting["next_attempt_at"].is_string(), "{waiting}");
+    assert_eq!((&under_way["status"], under_way.get("next_attempt_at")), (&json!("failed"), None));
+    assert_eq!(of_event["deliveries"][0].get("next_attempt_at"), None);
+    receiver.letting_go();
+}
+
+#[tokio::test]
 async fn what_waits_for_a_disabled_webhook_is_cancelled_when_it_is_due() {
     let service = Service::start().await;
     let receiver = Receiver::start().await;

@@ -19,7 +19,7 @@ pub(super) struct DeliveryView {
     #[schema(value_type = shapes::DeliveryStatus)]
     status: &'static str,
     attempts: u32,
-    /// Absent once it is over.
+    /// Absent while an attempt is under way, and once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Timestamp, required = false)]
     next_attempt_at: Option<String>,
@@ -40,7 +40,9 @@ pub(super) struct DeliveryView {
 impl DeliveryView {
     pub(super) fn of(delivery: Delivery) -> Self {
         let (next_attempt_at, ended_at) = match delivery.state {
-            DeliveryState::Pending { due_at } | DeliveryState::Failed { due_at } => (Some(due_at.to_string()), None),
+            DeliveryState::Pending { due_at } | DeliveryState::Failed { due_at } => {
+                (due_at.map(|at| at.to_string()), None)
+            }
             DeliveryState::Ended { at, .. } => (None, Some(at.to_string())),
         };
         let (last_status_code, last_failure) = delivery.last_outcome.as_ref().map_or((None, None), told);

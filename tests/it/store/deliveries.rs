@@ -166,7 +166,7 @@ async fn the_log_shows_the_last_attempt_of_each_delivery() {
     let attempts: Vec<u32> = listed.iter().map(|delivery| delivery.attempts).collect();
     assert_eq!(attempts, [0, 2, 1, 1, 1, 0]);
     assert_eq!((&listed[1].last_outcome, listed[1].last_attempt_at), (&Some(answered(503)), Some(second(2))));
-    assert_eq!(listed[1].state, DeliveryState::Failed { due_at: second(7) });
+    assert_eq!(listed[1].state, DeliveryState::Failed { due_at: Some(second(7)) });
     assert_eq!((&listed[4].last_outcome, listed[4].last_attempt_at), (&Some(answered(204)), Some(second(1))));
     assert_eq!(listed[4].state, DeliveryState::Ended { ending: Ending::Delivered, at: second(9) });
     assert_eq!((&listed[0].last_outcome, listed[0].last_attempt_at), (&None, None));
