@@ -35,7 +35,7 @@ const HOMES: [(&[&str], &[&str]); 15] = [
     (&["cryptoki"], &["signing/pkcs11"]),
     (&["rustix"], &["engine/clock"]),
     (&["jsonschema"], &["engine/catalogue/schema"]),
-    (&["strsim"], &["engine/catalogue/known"]),
+    (&["strsim"], &["engine/catalogue/alike"]),
     (&["utoipa"], &["api"]),
     (&["utoipa_swagger_ui"], &["api/openapi/page"]),
     (&["reqwest"], &["egress"]),

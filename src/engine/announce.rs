@@ -11,7 +11,7 @@ use crate::domain::audit::Action;
 use crate::domain::delivery::{DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
-use crate::domain::id::{EventId, TenantId};
+use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::key_ring::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{News, Origin, Webhook, WebhookState};
@@ -19,8 +19,37 @@ use crate::store::deliveries::Ended;
 use crate::store::queue::Entry;
 use crate::store::{Conn, StoreError, events, queue, webhooks};
 
-const KEY_ACTIVATED: &str = "signet.key.activated";
-const DELIVERY_EXHAUSTED: &str = "signet.delivery.exhausted";
+pub(super) const KEY_ACTIVATED: &str = "signet.key.activated";
+pub(super) const DELIVERY_EXHAUSTED: &str = "signet.delivery.exhausted";
+
+/// What is told of a webhook.
+pub(super) fn news_data(id: WebhookId, url: &str, state: WebhookState) -> Value {
+    let mut data = json!({"webhook_id": id.to_string(), "url": url});
+    match state {
+        WebhookState::Enabled | WebhookState::Pending { .. } => {}
+        WebhookState::Failing { since, .. } => data["failing_since"] = json!(since.to_string()),
+        WebhookState::Disabled { at, reason } => {
+            data["disabled_at"] = json!(at.to_string());
+            data["disabled_reason"] = json!(reason.as_str());
+        }
+    }
+    data
+}
+
+/// What is told of a key that begins to sign.
+pub(super) fn promotion_data(kid: &str, previous_kid: Option<&str>) -> Value {
+    json!({"kid": kid, "previous_kid": previous_kid})
+}
+
+/// What is told of a delivery that was given up.
+pub(super) fn exhausted_data(key: DeliveryKey, event_type: &str, attempts: u32) -> Value {
+    json!({
+        "webhook_id": key.webhook_id.to_string(),
+        "event_id": key.event_id.to_string(),
+        "event": event_type,
+        "attempts": attempts,
+    })
+}
 
 impl Engine {
     /// Queues an event for whoever is subscribed to it; when nobody is, there is no such event. Whoever calls this has the
@@ -66,17 +95,9 @@ impl Engine {
         news: News,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut data = json!({"webhook_id": webhook.id.to_string(), "url": webhook.url.audience()});
+        let mut data = news_data(webhook.id, &webhook.url.audience(), webhook.state);
         if webhook.origin == Origin::Declared {
             data["declared"] = json!(true);
-        }
-        match webhook.state {
-            WebhookState::Enabled | WebhookState::Pending { .. } => {}
-            WebhookState::Failing { since, .. } => data["failing_since"] = json!(since.to_string()),
-            WebhookState::Disabled { at, reason } => {
-                data["disabled_at"] = json!(at.to_string());
-                data["disabled_reason"] = json!(reason.as_str());
-            }
         }
         self.announce(conn, webhook.tenant_id, (news.event_type(), data), now).await
     }
@@ -91,7 +112,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         for action in actions {
             if let Action::KeyPromoted { kid, demoted } = action {
-                let data = json!({"kid": kid.as_str(), "previous_kid": demoted.as_ref().map(Kid::as_str)});
+                let data = promotion_data(kid.as_str(), demoted.as_ref().map(Kid::as_str));
                 self.announce(conn, tenant_id, (KEY_ACTIVATED, data), now).await?;
             }
         }
@@ -114,12 +135,7 @@ impl Engine {
         for Ended { key, attempts, .. } in exhausted {
             let event = events.iter().find(|event| event.id == key.event_id && !event.event_type.is_reserved());
             let Some(event) = event else { continue };
-            let data = json!({
-                "webhook_id": key.webhook_id.to_string(),
-                "event_id": event.id.to_string(),
-                "event": event.event_type.as_str(),
-                "attempts": attempts,
-            });
+            let data = exhausted_data(*key, event.event_type.as_str(), *attempts);
             self.announce(conn, event.tenant_id, (DELIVERY_EXHAUSTED, data), now).await?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::keys::{KeysError, TenantKeys};
 use super::rotate::{Made, carry_out, held};
@@ -14,12 +14,13 @@ use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 use crate::domain::key_ring::{CannotRevoke, KeyState, Kid, Situation, Step};
+use crate::domain::time::Timestamp;
 use crate::signing::{Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
 use crate::store::{Conn, StoreError, events, queue, signing_keys};
 
 /// What receivers are told by.
-const KEY_REVOKED: &str = "signet.key.revoked";
+pub(super) const KEY_REVOKED: &str = "signet.key.revoked";
 /// Why a key is revoked that was revoked before.
 const REVOKED_BEFORE: &str = "it was revoked before, and a restored database had brought it back";
 
@@ -54,6 +55,11 @@ pub struct Revoked {
     pub successor: Option<Kid>,
     /// How many webhooks are told of it.
     pub told: u64,
+}
+
+/// What is told of a key that was revoked, and of the one that signs from then on.
+pub(super) fn revocation_data((kid, active_kid): (&str, Option<&str>), reason: &str, at: Timestamp) -> Value {
+    json!({"kid": kid, "reason": reason, "revoked_at": at.to_string(), "active_kid": active_kid})
 }
 
 impl Engine {
@@ -97,12 +103,8 @@ impl Engine {
         let publish = Step::Publish { algorithm: tenant.algorithm };
         actions.extend(carry_out(tx.conn(), (&tenant, &ring), &publish, made, &situation).await?);
         audit::record(tx.conn(), tenant_id, (actor, situation.now), &actions).await?;
-        let payload = json!({
-            "kid": kid.as_str(),
-            "reason": reason,
-            "revoked_at": situation.now.to_string(),
-            "active_kid": ring.active().map(|active| active.kid.as_str()),
-        });
+        let active_kid = ring.active().map(|active| active.kid.as_str());
+        let payload = revocation_data((kid.as_str(), active_kid), reason, situation.now);
         let told = self.tell_all(tx.conn(), tenant_id, payload.to_string().into(), &situation).await?;
         tx.commit().await?;
         tracing::warn!(tenant.id = %tenant_id, key.kid = %kid, reason, webhooks.count = told, "a key was revoked");

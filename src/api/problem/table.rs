@@ -127,6 +127,7 @@ impl From<RehearseError> for Problem {
 impl From<ProbeError> for Problem {
     fn from(error: ProbeError) -> Self {
         match error {
+            ProbeError::NoSuchEvent(_) => Self::invalid_one("/event", error),
             ProbeError::MayNotSign(error) => error.into(),
             ProbeError::Store(error) => error.into(),
         }

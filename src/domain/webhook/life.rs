@@ -102,7 +102,7 @@ pub enum News {
 
 impl News {
     /// The type of the event that tells it.
-    pub fn event_type(self) -> &'static str {
+    pub const fn event_type(self) -> &'static str {
         match self {
             Self::Failing => "signet.webhook.failing",
             Self::Disabled => "signet.webhook.disabled",

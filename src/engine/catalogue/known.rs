@@ -15,6 +15,7 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 
 use super::schema::{Fault, Schema};
+use super::{alike, operational};
 use crate::domain::catalogue::Rules;
 use crate::domain::event::NewEvent;
 use crate::domain::event_type::{EventType, Subscription};
@@ -41,10 +42,6 @@ const LONG_AT_ONCE: usize = 1;
 const WAITING_MAX: usize = 64;
 /// Events that are judged before others have their turn.
 const EVENTS_IN_A_ROW: usize = 16;
-/// Names that are suggested instead of an unknown one.
-const NEAREST_MAX: usize = 3;
-/// How alike they must be, of 1.
-const ALIKE_MIN: f64 = 0.75;
 /// Unknown names of one request for which others are looked for: each is compared with the whole catalogue.
 const SUGGESTED_FOR_MAX: usize = 10;
 
@@ -141,7 +138,7 @@ pub enum JudgeError {
     Overloaded,
 }
 
-/// A subscription to nothing that the catalogue knows.
+/// A subscription to nothing that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Its place among those that were asked about.
@@ -264,11 +261,7 @@ impl Catalogue {
             true => self.types.keys().flat_map(EventType::lineage).collect(),
             false => self.types.keys().map(EventType::as_str).collect(),
         };
-        let mut alike: Vec<(f64, &str)> =
-            names.into_iter().map(|known| (strsim::jaro_winkler(name, known), known)).collect();
-        alike.retain(|(likeness, _)| *likeness >= ALIKE_MIN);
-        alike.sort_by(|one, other| other.0.total_cmp(&one.0));
-        alike.into_iter().take(NEAREST_MAX).map(|(_, known)| known.to_owned()).collect()
+        alike::nearest(name, names)
     }
 
     fn advice(&self, name: &str, with_groups: bool, suggested: &mut usize) -> String {
@@ -288,23 +281,29 @@ impl Engine {
         self.keys_of(tenant_id).map_or(Rules::OPEN, |keys| keys.tenant.catalogue)
     }
 
-    /// Which of these subscriptions concern nothing that the tenant's catalogue knows. None while it is open.
+    /// Which of these subscriptions concern nothing that there is: of Signet's own events those that are none, and of the
+    /// tenant's those that its catalogue does not know, if it is closed.
     pub async fn unknown_subscriptions(
         &self,
         tenant_id: TenantId,
         subscriptions: &[Subscription],
     ) -> Result<Vec<Unknown>, StoreError> {
+        let of_ours = |(at, subscription): (usize, &Subscription)| {
+            operational::objection(subscription).map(|detail| Unknown { at, detail })
+        };
+        let mut unknown: Vec<Unknown> = subscriptions.iter().enumerate().filter_map(of_ours).collect();
         if !self.catalogue_rules(tenant_id).is_closed {
-            return Ok(Vec::new());
+            return Ok(unknown);
         }
         let catalogue = self.catalogue(tenant_id).await?;
-        let (mut unknown, mut suggested) = (Vec::new(), 0);
+        let mut suggested = 0;
         for (at, subscription) in subscriptions.iter().enumerate() {
             if !subscription.is_known_among(catalogue.types.keys()) {
                 let detail = catalogue.advice(subscription.as_str(), true, &mut suggested);
                 unknown.push(Unknown { at, detail });
             }
         }
+        unknown.sort_by_key(|unknown| unknown.at);
         Ok(unknown)
     }
 

@@ -3,8 +3,10 @@
 //! An open catalogue costs nothing: whether it is closed or enforced stands with the tenant, which every node has in
 //! memory. Only then is the catalogue itself looked at, from memory too ([`known`]).
 
+mod alike;
 pub mod known;
 mod openapi;
+pub(super) mod operational;
 pub mod presets;
 mod schema;
 mod weight;

@@ -9,6 +9,7 @@ use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::engine::Engine;
+use crate::engine::catalogue::operational;
 use crate::engine::keys::MayNotSign;
 use crate::store::deliveries::Ended;
 use crate::store::{StoreError, catalogue, deliveries, events, webhooks};
@@ -16,6 +17,9 @@ use crate::store::{StoreError, catalogue, deliveries, events, webhooks};
 /// A sample was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
+    /// It would be one of Signet's own events.
+    #[error("{0}")]
+    NoSuchEvent(String),
     #[error(transparent)]
     MayNotSign(#[from] MayNotSign),
     #[error(transparent)]
@@ -37,6 +41,8 @@ impl Engine {
         id: WebhookId,
         event_type: EventType,
     ) -> Result<Option<Probe>, ProbeError> {
+        let of_ours = event_type.is_reserved().then(|| operational::sample(&event_type, self.clock.now()));
+        let of_ours = of_ours.transpose().map_err(ProbeError::NoSuchEvent)?.map(|data| data.to_string().into());
         self.take_leave_to_sign().await?;
         let mut reader = self.store.read().await?;
         let found: Result<Vec<_>, StoreError> = webhooks::addressees(reader.conn(), &[id]).await?.into_iter().collect();
@@ -47,7 +53,8 @@ impl Engine {
             return Ok(None);
         };
         let mut event = self.sample_event(tenant_id, event_type);
-        if let Some(sample) = described.and_then(|described| described.description.sample) {
+        let of_theirs = described.and_then(|described| described.description.sample);
+        if let Some(sample) = of_ours.or(of_theirs) {
             Arc::make_mut(&mut event).payload = sample;
         }
         let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;

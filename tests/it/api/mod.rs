@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod matching;
 mod once;
+mod operational;
 mod pages;
 mod payloads;
 mod problems;
