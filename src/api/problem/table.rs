@@ -192,6 +192,7 @@ impl From<WebhookError> for Problem {
                 "webhook_declared",
                 "the operator declares this webhook, in signet.toml or SIGNET_WEBHOOKS; it is changed there, and by the next start of the server",
             ),
+            WebhookError::TooMany => Self::conflict("too_many_webhooks", error.to_string()),
             WebhookError::Contended => Self::conflict("contended", "somebody else is changing this webhook; try again"),
             WebhookError::Store(error) => error.into(),
             WebhookError::Signing(error) => Self::internal().because(&error),

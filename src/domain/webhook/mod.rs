@@ -22,6 +22,9 @@ use super::id::{TenantId, WebhookId};
 use super::time::Timestamp;
 use super::token::TokenType;
 
+/// The most webhooks one tenant has. An event may concern all of them, and is written together with its deliveries: ten such
+/// events still go into one transaction, and each node keeps as many receivers in memory.
+pub const WEBHOOKS_MAX: u32 = 10_000;
 /// The most subscriptions one webhook has.
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 /// The longest description, in characters.

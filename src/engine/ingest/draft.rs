@@ -7,11 +7,14 @@ use super::{Accepted, IngestError, Publication};
 use crate::domain::event::{Event, NewEvent, Receipt};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
+use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::store::idempotency::{Named, Remembered};
 use crate::store::webhooks::Listener;
 
 /// Deliveries that one transaction makes. It bounds memory and the time that everybody else waits for the writer.
 const DELIVERIES_MAX: usize = 100_000;
+// An event that concerns every webhook of its tenant can be published.
+const _: () = assert!(WEBHOOKS_MAX as usize <= DELIVERIES_MAX);
 
 /// Who wants to hear of which events.
 pub(super) type Listeners = HashMap<(TenantId, EventType), Vec<Listener>>;

@@ -17,7 +17,7 @@ use crate::domain::secret::Secret;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
     Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader,
-    MalformedSecret, News, Occurrence, Origin, Webhook, WebhookState, WebhookUrl,
+    MalformedSecret, News, Occurrence, Origin, WEBHOOKS_MAX, Webhook, WebhookState, WebhookUrl,
 };
 use crate::signing::{Confidential, SigningError, TooManySecrets};
 use crate::store::{Conn, StoreError, webhooks};
@@ -141,6 +141,8 @@ pub enum WebhookError {
     MalformedSecret(#[from] MalformedSecret),
     #[error(transparent)]
     TooManySecrets(#[from] TooManySecrets),
+    #[error("the tenant has {WEBHOOKS_MAX} webhooks, and no more are taken; delete those that nobody needs")]
+    TooMany,
     #[error("the webhook is being changed by somebody else")]
     Contended,
     /// Whoever declared it must change it there, or the next start would undo the change.
@@ -169,7 +171,13 @@ impl Engine {
         if !self.egress.may_reach(wish.url.as_url()) {
             return Err(WebhookError::Blocked);
         }
+        let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
+        // Who registers holds the log, so that nobody else does before this one is counted.
+        audit::hold(tx.conn(), wish.tenant_id).await?;
+        if webhooks::are_as_many(tx.conn(), wish.tenant_id, WEBHOOKS_MAX).await? {
+            return Err(WebhookError::TooMany);
+        }
         let made = self.make_webhook(tx.conn(), actor, Origin::Registered, wish).await?;
         tx.commit().await?;
         Ok(made)

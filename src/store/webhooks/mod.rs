@@ -1,5 +1,6 @@
 //! Webhooks, and the index that finds who wants to hear of an event.
 
+mod heard;
 mod listening;
 mod rows;
 
@@ -13,6 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::Webhook;
 use rows::{WebhookRow, webhook};
 
+pub use heard::acknowledged;
 pub use listening::listeners;
 
 /// A webhook that an event concerns, and the version of it that was current then.
@@ -106,6 +108,16 @@ pub async fn hold(conn: &mut Conn, tenant_id: TenantId, id: WebhookId) -> Result
     };
     let row = query(text).bind(id.as_bytes()).bind(tenant_id.as_bytes()).fetch_optional(conn).await?;
     row.as_ref().map(webhook).transpose()
+}
+
+/// Whether a tenant has this many webhooks, or more.
+pub async fn are_as_many(conn: &mut Conn, tenant_id: TenantId, count: u32) -> Result<bool> {
+    let last = query("select id from webhooks where tenant_id = $1 and deleted_at is null limit 1 offset $2")
+        .bind(tenant_id.as_bytes())
+        .bind(i64::from(count.saturating_sub(1)))
+        .fetch_optional(conn)
+        .await?;
+    Ok(last.is_some())
 }
 
 /// A page of a tenant's webhooks, newest first, older than `before`.
@@ -222,35 +234,6 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     .execute(conn)
     .await?;
     Ok(changed == 1)
-}
-
-/// Writes down that receivers acknowledged something. A webhook that somebody is changing at this moment is passed over, so
-/// that nobody waits: it is written down again before long.
-pub async fn acknowledged(conn: &mut Conn, ids: &[WebhookId], at: Timestamp) -> Result<()> {
-    let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..])).ints(ids.iter().map(|_| at.as_micros()));
-    let sqlite = "update webhooks
-         set last_delivery_at = given.column2
-         from {rows}
-         where webhooks.id = given.column1
-           and (last_delivery_at is null or last_delivery_at < given.column2)";
-    let postgres = "update webhooks
-         set last_delivery_at = heard.column2
-         from (
-             select column2, held.place
-             from {rows}
-             cross join lateral (
-                 select w.ctid as place
-                 from webhooks w
-                 where w.id = given.column1
-                   and (w.last_delivery_at is null or w.last_delivery_at < given.column2)
-                 for no key update skip locked
-             ) held
-         ) heard
-         where webhooks.ctid = heard.place";
-    match conn {
-        Conn::Sqlite(hold) => rows.defer(hold, sqlite).await,
-        Conn::Postgres(_) => rows.execute(conn, Words { sqlite, postgres }).await,
-    }
 }
 
 /// Webhooks whose receivers must show again that they want deliveries. Each is due again at `until`, so that of several

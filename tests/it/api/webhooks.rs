@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::NO_WEBHOOK;
-use crate::support::{Receiver, Service};
+use crate::support::{Receiver, Service, database};
 
 #[tokio::test]
 async fn a_webhook_is_shown_as_it_was_made() {
@@ -224,4 +224,30 @@ async fn a_test_tells_what_the_receiver_answered() {
 
 fn path_of(webhook: &Value) -> String {
     format!("/v1/webhooks/{}", webhook["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_tenant_has_ten_thousand_webhooks_and_no_more() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let first = service.webhook(&receiver, &["user"]).await;
+    // Ids that no clock gives, of ten digits each.
+    let id =
+        if database::is_postgres() { "decode(lpad(n::text, 32, '0'), 'hex')" } else { "unhex(printf('%032d', n))" };
+    let more = format!(
+        "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 9998)
+         insert into webhooks
+             (id, tenant_id, url, events, description, format, secret_jwe, version, created_at, updated_at)
+         select {id}, tenant_id, url, events, description, format, secret_jwe, version, created_at, updated_at
+         from webhooks, numbers"
+    );
+    assert_eq!(service.tamper_rows(&more).await, 9_998);
+    let wish = json!({"url": receiver.url(), "events": ["user"]});
+
+    let last = service.post("/v1/webhooks", &wish).await;
+    let refused = service.post("/v1/webhooks", &wish).await;
+    service.delete(&format!("/v1/webhooks/{first}")).await;
+    let instead = service.post("/v1/webhooks", &wish).await;
+
+    assert_eq!((last.status, refused.status, instead.status), (201, 409, 201), "{}", refused.text);
+    assert_eq!(refused.problem()["code"], "too_many_webhooks");
 }

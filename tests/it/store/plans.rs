@@ -329,6 +329,7 @@ async fn webhooks_are_read_and_changed_by_index() {
         .check(async |database| {
             webhooks::get(database.conn(), tenant_id(1), webhook_id(1)).await.unwrap();
             webhooks::list(database.conn(), tenant_id(1), None, 9).await.unwrap();
+            webhooks::are_as_many(database.conn(), tenant_id(1), 9).await.unwrap();
             webhooks::update(database.conn(), &super::webhook(1, &["session"]), None).await.unwrap();
             webhooks::update_state(database.conn(), &super::webhook(1, &["session"])).await.unwrap();
             webhooks::delete(database.conn(), tenant_id(1), webhook_id(1), second(5)).await.unwrap();
