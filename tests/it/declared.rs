@@ -109,7 +109,8 @@ async fn webhooks_that_are_declared_as_hanko_does_are_delivered_to_and_verify() 
 async fn a_start_that_finds_everything_as_it_is_declared_writes_nothing() {
     let receiver = Receiver::start().await;
     let mut wish = to(&receiver, &["user", "session"]);
-    let rest = json!({"description": "ours", "audience": "us", "headers": {"X-A": "1", "x-b": "2"}, "secret": SECRET,
+    let rest = json!({"description": "ours", "format": "signed", "typ": "webhook+jwt",
+        "audience": "us", "v1a": true, "headers": {"X-A": "1", "x-b": "2"}, "secret": SECRET,
         "retry": {"schedule": [5, 9]}, "timeout_seconds": 7, "rate_limit": 9, "enabled": false});
     wish.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
     let list = json!([wish, {"url": "http://127.0.0.1:9/", "events": ["*"]}]);
@@ -143,6 +144,10 @@ async fn what_is_declared_otherwise_is_changed_member_by_member() {
         ("events", json!(["user", "session"]), json!(["user", "session"])),
         ("description", json!("ours"), json!("ours")),
         ("audience", json!("us"), json!("us")),
+        ("format", json!("set"), json!("set")),
+        ("format", Value::Null, json!("token")),
+        ("typ", json!("webhook+jwt"), json!("webhook+jwt")),
+        ("v1a", json!(true), json!(true)),
         ("headers", json!({"X-A": "hunter2", "x-b": "2"}), json!({"x-a": "***", "x-b": "***"})),
         ("headers", json!({"X-A": "hunter3"}), json!({"x-a": "***"})),
         ("retry", json!({"schedule": [5]}), json!({"schedule": [5]})),

@@ -45,6 +45,7 @@ async fn it_is_tested_activated_listed_retried_and_replayed_like_any_other() {
     let activated = service.post(&format!("{path}/activate"), &json!({})).await;
     let retried = service.post(&format!("{path}/deliveries/{event}/retry"), &json!({})).await;
     receiver.received_when(4).await;
+    service.delivery_when(id, &event, "delivered").await;
     let wish = json!({"from": "2026-03-01T00:00:00Z", "status": "all"});
     let replayed = service.post(&format!("{path}/replay"), &wish).await;
 

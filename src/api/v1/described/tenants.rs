@@ -54,6 +54,7 @@ fn tenant() -> Value {
     json!({
         "id": TENANT, "name": "Acme", "jwks_uri": format!("{issuer}/.well-known/jwks.json"), "issuer": issuer, "algorithm": "ES256",
         "cut_over": null, "token_subject": "signet webhooks", "token_ttl": 300, "default": false,
+        "dialect": {"header_prefix": "Signet", "signature_scheme": "sha256", "event_base": format!("{issuer}/events/")},
         "key_policy": {
             "inherited": true, "profile": "standard", "period_seconds": 7_776_000, "publish_ahead_seconds": 604_800,
             "grace_seconds": 604_800,

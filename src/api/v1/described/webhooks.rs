@@ -52,6 +52,7 @@ pub(in crate::api::v1) fn create() -> Described {
         .refuses([
             Problem::invalid_one("/url", "must use https; plain http is accepted only when SIGNET_ALLOW_HTTP is set"),
             WebhookError::Blocked.into(),
+            WebhookError::TooMany.into(),
         ])
 }
 
@@ -99,7 +100,11 @@ pub(in crate::api::v1) fn test() -> Described {
             json!({"webhook_id": WEBHOOK, "event_id": EVENT, "event": "user.created", "delivered": true, "attempt": attempt()}),
             &[],
         )
-        .refuses([missing(), MayNotSign.into()])
+        .refuses([
+            missing(),
+            MayNotSign.into(),
+            Problem::invalid_one("/event", "is no event of Signet's own; did you mean signet.webhook.failing?"),
+        ])
 }
 
 pub(in crate::api::v1) fn activate() -> Described {
@@ -136,7 +141,8 @@ pub(in crate::api::v1) fn rotate_secret() -> Described {
 fn webhook() -> Value {
     json!({
         "id": WEBHOOK, "url": "https://example.com/webhooks", "events": ["user", "session.created"], "description": "CRM",
-        "format": "token", "audience": "https://example.com/webhooks", "headers": {"authorization": "***"}, "enabled": true,
+        "format": "token", "typ": "JWT", "v1a": false, "audience": "https://example.com/webhooks",
+        "headers": {"authorization": "***"}, "enabled": true,
         "declared": false, "status": "active", "retry": {"schedule": [5, 300, 1800]}, "timeout_seconds": 10,
         "last_delivery_at": "2026-03-01T12:00:00Z", "created_at": "2026-02-01T12:00:00Z", "updated_at": "2026-02-01T12:00:00Z",
     })
