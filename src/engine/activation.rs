@@ -109,9 +109,7 @@ impl Engine {
             drop(reader);
             for found in super::sound(found).filter(|found| !found.is_deleted) {
                 let webhook_id = found.webhook.id;
-                // Who fails challenges fails like who fails deliveries.
-                if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::Failed { since: now })).await
-                {
+                if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::NotShown)).await {
                     tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
                 }
             }
@@ -147,6 +145,9 @@ impl Engine {
         let now = self.clock.now();
         let (state, news) = webhook.after(occurrence, now);
         webhook.state = state;
+        if !state.is_enabled() {
+            webhook.updated_at = now;
+        }
         if occurrence == Occurrence::Activated {
             webhook.activation = webhook.activation.map(|activation| activation.shown_at(now));
         } else {

@@ -26,7 +26,12 @@ pub(super) const DELIVERY_EXHAUSTED: &str = "signet.delivery.exhausted";
 pub(super) fn news_data(id: WebhookId, url: &str, state: WebhookState) -> Value {
     let mut data = json!({"webhook_id": id.to_string(), "url": url});
     match state {
-        WebhookState::Enabled | WebhookState::Pending { .. } => {}
+        WebhookState::Enabled => {}
+        WebhookState::Pending { .. } => data["status"] = json!(state.as_str()),
+        WebhookState::Unproven { since, .. } => {
+            data["failing_since"] = json!(since.to_string());
+            data["unproven_since"] = json!(since.to_string());
+        }
         WebhookState::Failing { since, .. } => data["failing_since"] = json!(since.to_string()),
         WebhookState::Disabled { at, reason } => {
             data["disabled_at"] = json!(at.to_string());

@@ -35,7 +35,8 @@ impl Health {
     /// has acted since, nor when another node has heard its receiver acknowledge something.
     pub(super) fn goes_on(&self, before: WebhookState, after: WebhookState, changed_at: Timestamp) -> bool {
         let since = self.known().failing_since;
-        let was_heard = matches!(before, WebhookState::Failing { .. }) && after == WebhookState::Enabled;
+        let was_failing = matches!(before, WebhookState::Failing { .. } | WebhookState::Unproven { .. });
+        let was_heard = was_failing && after == WebhookState::Enabled;
         !was_heard && since.is_none_or(|since| since >= changed_at)
     }
 
@@ -60,9 +61,10 @@ impl Health {
         let failed = Occurrence::Failed { since };
         let is_due = match state {
             WebhookState::Enabled => now >= since.plus(NOTED_AFTER),
-            WebhookState::Failing { .. } | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => {
-                state.after(origin, failed, now).0 != state
-            }
+            WebhookState::Failing { .. }
+            | WebhookState::Unproven { .. }
+            | WebhookState::Pending { .. }
+            | WebhookState::Disabled { .. } => state.after(origin, failed, now).0 != state,
         };
         is_due.then_some(failed)
     }

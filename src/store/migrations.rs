@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "foundation",
     "nodes",
     "retention",
@@ -21,6 +21,7 @@ const NAMES: [&str; 12] = [
     "declared_webhooks",
     "formats",
     "probes_and_last_deliveries",
+    "unproven_webhooks",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -36,6 +37,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0010_declared_webhooks.sql"),
     include_str!("../../migrations/sqlite/0011_formats.sql"),
     include_str!("../../migrations/sqlite/0012_probes_and_last_deliveries.sql"),
+    include_str!("../../migrations/sqlite/0013_unproven_webhooks.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -51,6 +53,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0010_declared_webhooks.sql"),
     include_str!("../../migrations/postgres/0011_formats.sql"),
     include_str!("../../migrations/postgres/0012_probes_and_last_deliveries.sql"),
+    include_str!("../../migrations/postgres/0013_unproven_webhooks.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

@@ -46,6 +46,7 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
     let mut rows = Vec::new();
     for (words, origin, occurrence) in [
         ("shows that it wants deliveries", Origin::Registered, Occurrence::Activated),
+        ("is asked to show it again, and does not", Origin::Registered, Occurrence::NotShown),
         ("fails for a minute", Origin::Registered, failed),
         ("acknowledges", Origin::Registered, Occurrence::Acknowledged),
         ("answers 410", Origin::Registered, Occurrence::Gone),
@@ -66,6 +67,14 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
         ("fails for 5 days, and is declared", Origin::Declared, warned, hours(120)),
     ] {
         rows.push(format!("| {words} | - | - | {} | - |", cell(state, origin, failed, now)));
+    }
+    let unproven = |warned_at| WebhookState::Unproven { since: start, warned_at };
+    for (words, state, occurrence, now) in [
+        ("does not show it again for 2.5 days", unproven(None), Occurrence::NotShown, hours(60)),
+        ("acknowledges, and does not show it again", unproven(None), Occurrence::Acknowledged, hours(60)),
+        ("does not show it again for 5 days", unproven(Some(hours(60))), Occurrence::NotShown, hours(120)),
+    ] {
+        rows.push(format!("| {words} | - | - | {} | - |", cell(state, Origin::Registered, occurrence, now)));
     }
 
     assert_table(

@@ -3,6 +3,9 @@
 //! A receiver that acknowledges nothing for five days is not there any more, and is not tried for ever. Its tenant is warned
 //! at half time, and always has the other half to act in. One that is declared in the configuration is warned of and never given
 //! up: who wants it gone takes it out there.
+//!
+//! A receiver that must show again and again that it wants deliveries has as long for that, and the same warning; after that it
+//! is sent nothing until it has.
 
 use std::time::Duration;
 
@@ -60,6 +63,12 @@ pub enum WebhookState {
         since: Timestamp,
         warned_at: Option<Timestamp>,
     },
+    /// It does, and its receiver has not shown again that it wants to. Whatever it acknowledges, that alone ends it: a server
+    /// that acknowledges everything may not know what it is sent.
+    Unproven {
+        since: Timestamp,
+        warned_at: Option<Timestamp>,
+    },
     /// It hears of nothing until its receiver has shown that it wants to.
     Pending {
         since: Timestamp,
@@ -75,6 +84,8 @@ pub enum WebhookState {
 pub enum Occurrence {
     /// Its receiver has shown that it wants deliveries.
     Activated,
+    /// Its receiver was asked to show it again, and did not.
+    NotShown,
     /// Its receiver must show that first, or anew.
     MustActivate,
     SwitchedOn,
@@ -113,13 +124,13 @@ impl News {
 
 impl WebhookState {
     pub fn is_enabled(self) -> bool {
-        matches!(self, Self::Enabled | Self::Failing { .. })
+        matches!(self, Self::Enabled | Self::Failing { .. } | Self::Unproven { .. })
     }
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "active",
-            Self::Failing { .. } => "failing",
+            Self::Failing { .. } | Self::Unproven { .. } => "failing",
             Self::Pending { .. } => "pending",
             Self::Disabled { .. } => "disabled",
         }
@@ -135,15 +146,32 @@ impl WebhookState {
             (Self::Pending { .. } | Self::Disabled { .. }, Occurrence::Activated)
             | (Self::Disabled { .. }, Occurrence::SwitchedOn) => (Self::Enabled, Some(News::Enabled)),
             (Self::Disabled { .. }, _)
-            | (Self::Enabled | Self::Failing { .. } | Self::Pending { .. }, Occurrence::SwitchedOn)
+            | (_, Occurrence::SwitchedOn)
             | (
                 Self::Pending { .. },
-                Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Failed { .. } | Occurrence::Gone,
-            ) => (self, None),
+                Occurrence::Moved
+                | Occurrence::Acknowledged
+                | Occurrence::Failed { .. }
+                | Occurrence::NotShown
+                | Occurrence::Gone,
+            )
+            | (Self::Unproven { .. }, Occurrence::Acknowledged | Occurrence::Failed { .. }) => (self, None),
             (_, Occurrence::SwitchedOff) => disabled(DisabledReason::Requested),
             (_, Occurrence::Gone) if origin == Origin::Declared => (self, None),
             (_, Occurrence::Gone) => disabled(DisabledReason::Gone),
             (_, Occurrence::Moved | Occurrence::Acknowledged | Occurrence::Activated) => (Self::Enabled, None),
+            (Self::Enabled | Self::Failing { .. }, Occurrence::NotShown) => {
+                (Self::Unproven { since: now, warned_at: None }, None)
+            }
+            (Self::Unproven { since, warned_at: None }, Occurrence::NotShown) if now >= since.plus(WARNED_AFTER) => {
+                (Self::Unproven { since, warned_at: Some(now) }, Some(News::Failing))
+            }
+            (Self::Unproven { since, warned_at: Some(warned_at) }, Occurrence::NotShown)
+                if origin == Origin::Registered && is_over(since, warned_at, now) =>
+            {
+                (Self::Pending { since: now }, Some(News::Disabled))
+            }
+            (Self::Unproven { .. }, Occurrence::NotShown) => (self, None),
             (Self::Enabled, Occurrence::Failed { since }) => (Self::Failing { since, warned_at: None }, None),
             (Self::Failing { since, warned_at: None }, Occurrence::Failed { .. })
                 if now >= since.plus(WARNED_AFTER) =>
@@ -151,13 +179,18 @@ impl WebhookState {
                 (Self::Failing { since, warned_at: Some(now) }, Some(News::Failing))
             }
             (Self::Failing { since, warned_at: Some(warned_at) }, Occurrence::Failed { .. })
-                if origin == Origin::Registered && now >= since.plus(GIVEN_UP_AFTER) && now >= warned_at.plus(REST) =>
+                if origin == Origin::Registered && is_over(since, warned_at, now) =>
             {
                 disabled(DisabledReason::Failing)
             }
             (Self::Failing { .. }, Occurrence::Failed { .. }) => (self, None),
         }
     }
+}
+
+/// Whether its time is up, and its tenant has had what it has to act in.
+fn is_over(since: Timestamp, warned_at: Timestamp, now: Timestamp) -> bool {
+    now >= since.plus(GIVEN_UP_AFTER) && now >= warned_at.plus(REST)
 }
 
 #[cfg(test)]
@@ -176,6 +209,7 @@ mod tests {
             1 => Just(Occurrence::SwitchedOff),
             1 => Just(Occurrence::Moved),
             1 => Just(Occurrence::Activated),
+            5 => Just(Occurrence::NotShown),
         ]
     }
 
@@ -191,6 +225,28 @@ mod tests {
         assert_eq!(news, Some(News::Failing), "nobody is given up without a warning");
         assert_eq!(after(warned, late.plus(HOUR)), (warned, None));
         assert_eq!(after(warned, late.plus(HOUR * 60)).1, Some(News::Disabled));
+    }
+
+    #[test]
+    fn who_does_not_show_it_again_is_asked_to_show_it_first_however_much_it_acknowledges() {
+        let after = |state: WebhookState, occurrence, now| state.after(Origin::Registered, occurrence, now);
+        let failed = Occurrence::Failed { since: START };
+        let (mut state, mut told) = (WebhookState::Failing { since: START, warned_at: None }, Vec::new());
+
+        for hours in 0..=120 {
+            let now = START.plus(HOUR * hours);
+            assert!(state.is_enabled(), "after {hours} hours");
+            for occurrence in [Occurrence::NotShown, Occurrence::Acknowledged, failed, Occurrence::SwitchedOn] {
+                let (next, news) = after(state, occurrence, now);
+                state = next;
+                told.extend(news.map(|news| (hours, news)));
+            }
+        }
+
+        assert_eq!(told, [(60, News::Failing), (120, News::Disabled)]);
+        assert_eq!(state, WebhookState::Pending { since: START.plus(GIVEN_UP_AFTER) });
+        let unproven = WebhookState::Unproven { since: START, warned_at: None };
+        assert_eq!(after(unproven, Occurrence::Activated, START), (WebhookState::Enabled, None));
     }
 
     proptest! {

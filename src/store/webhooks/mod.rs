@@ -1,5 +1,6 @@
 //! Webhooks, and the index that finds who wants to hear of an event.
 
+mod challenges;
 mod heard;
 mod listening;
 mod rows;
@@ -14,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::Webhook;
 use rows::{WebhookRow, webhook};
 
+pub use challenges::take_due_challenges;
 pub use heard::acknowledged;
 pub use listening::listeners;
 
@@ -39,10 +41,10 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
              (id, tenant_id, url, events, description, format, audience, secret_jwe,
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
-              activation, challenge_every_seconds, challenge_due_at, is_declared, token_type,
+              activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type,
               public_key)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22, $23, $24, $25)",
+             $21, $22, $23, $24, $25, $26)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -66,6 +68,7 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(row.activation)
     .bind(row.challenge_every)
     .bind(row.challenge_due_at)
+    .bind(row.unproven_since)
     .bind(row.is_declared)
     .bind(webhook.token_type.as_str())
     .bind(&webhook.public_key)
@@ -80,7 +83,7 @@ macro_rules! select_webhooks {
         concat!(
             "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
-                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, is_declared,
+                failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared,
                 token_type, public_key
          from webhooks ",
             $rest
@@ -154,7 +157,7 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
              header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15,
              failing_since = $16, warned_at = $17,
              activation = $18, challenge_every_seconds = $19, challenge_due_at = $20,
-             token_type = $21, public_key = $22
+             unproven_since = $21, token_type = $22, public_key = $23
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -179,6 +182,7 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(row.activation)
     .bind(row.challenge_every)
     .bind(row.challenge_due_at)
+    .bind(row.unproven_since)
     .bind(webhook.token_type.as_str())
     .bind(&webhook.public_key)
     .execute(&mut *conn)
@@ -218,7 +222,7 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     let changed = query(
         "update webhooks
          set disabled_at = $3, disabled_reason = $4, failing_since = $5, warned_at = $6, version = version + 1,
-             updated_at = $7, challenge_due_at = $8
+             updated_at = $7, challenge_due_at = $8, unproven_since = $9
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -231,54 +235,12 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     .bind(row.warned_at)
     .bind(webhook.updated_at.as_micros())
     .bind(row.challenge_due_at)
+    .bind(row.unproven_since)
     .execute(conn)
     .await?;
     Ok(changed == 1)
 }
 
-/// Webhooks whose receivers must show again that they want deliveries. Each is due again at `until`, so that of several
-/// nodes one asks, and another one if that one dies.
-pub async fn take_due_challenges(
-    conn: &mut Conn,
-    now: Timestamp,
-    until: Timestamp,
-    limit: u32,
-) -> Result<Vec<Listener>> {
-    let text = if conn.is_sqlite() {
-        "update webhooks
-         set challenge_due_at = $2
-         where id in (
-             select id
-             from webhooks
-             where challenge_due_at <= $1
-               and disabled_at is null
-               and deleted_at is null
-             order by challenge_due_at
-             limit $3
-         )
-         returning id, version"
-    } else {
-        "update webhooks
-         set challenge_due_at = $2
-         where id in (
-             select id
-             from webhooks
-             where challenge_due_at <= $1
-               and disabled_at is null
-               and deleted_at is null
-             order by challenge_due_at
-             limit $3
-             for update skip locked
-         )
-         returning id, version"
-    };
-    let taken =
-        query(text).bind(now.as_micros()).bind(until.as_micros()).bind(i64::from(limit)).fetch_all(conn).await?;
-    let taken = taken.iter().map(|row| {
-        let record = Record::new("webhooks", row);
-        Ok(Listener { webhook_id: WebhookId::from_bytes(record.id("id")?), version: record.int("version")? })
-    });
-    taken.collect()
 }
 
 /// The webhooks with these ids as they are now, deleted ones included. A damaged record spoils nothing but itself.
@@ -290,20 +252,20 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds,
                          rate_limit,
                          failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

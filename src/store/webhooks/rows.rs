@@ -24,6 +24,7 @@ pub(super) struct WebhookRow {
     pub(super) disabled_reason: Option<&'static str>,
     pub(super) failing_since: Option<i64>,
     pub(super) warned_at: Option<i64>,
+    pub(super) unproven_since: Option<i64>,
     pub(super) activation: Option<&'static str>,
     pub(super) challenge_every: Option<i64>,
     pub(super) challenge_due_at: Option<i64>,
@@ -38,24 +39,24 @@ impl WebhookRow {
     pub(super) fn of(webhook: &Webhook) -> Self {
         let Handling { retry_policy, timeout, rate } = &webhook.handling;
         let (disabled_at, disabled_reason) = match webhook.state {
-            WebhookState::Enabled | WebhookState::Failing { .. } => (None, None),
+            WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Unproven { .. } => (None, None),
             WebhookState::Pending { since } => (Some(since.as_micros()), Some(PENDING)),
             WebhookState::Disabled { at, reason } => (Some(at.as_micros()), Some(reason.as_str())),
         };
         let activation = webhook.activation.as_ref();
         let every = activation.and_then(|activation| activation.every);
-        let (failing_since, warned_at) = match webhook.state {
-            WebhookState::Enabled | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => (None, None),
-            WebhookState::Failing { since, warned_at } => {
-                (Some(since.as_micros()), warned_at.map(Timestamp::as_micros))
-            }
+        let (failing_since, unproven_since, warned_at) = match webhook.state {
+            WebhookState::Enabled | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => (None, None, None),
+            WebhookState::Failing { since, warned_at } => (Some(since), None, warned_at),
+            WebhookState::Unproven { since, warned_at } => (None, Some(since), warned_at),
         };
         Self {
             events: joined(webhook.subscriptions.iter().map(Subscription::as_str)),
             disabled_at,
             disabled_reason,
-            failing_since,
-            warned_at,
+            failing_since: failing_since.map(Timestamp::as_micros),
+            warned_at: warned_at.map(Timestamp::as_micros),
+            unproven_since: unproven_since.map(Timestamp::as_micros),
             activation: activation.map(|activation| activation.method.as_str()),
             challenge_every: every.and_then(|every| i64::try_from(every.as_secs()).ok()),
             challenge_due_at: activation.and_then(|activation| activation.due_at).map(Timestamp::as_micros),
@@ -84,7 +85,10 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         }
         (Some(at), _) => WebhookState::Disabled { at, reason: record.word("disabled_reason", DisabledReason::parse)? },
         (None, Some(since)) => WebhookState::Failing { since, warned_at: record.instant_or_null("warned_at")? },
-        (None, None) => WebhookState::Enabled,
+        (None, None) => match record.instant_or_null("unproven_since")? {
+            Some(since) => WebhookState::Unproven { since, warned_at: record.instant_or_null("warned_at")? },
+            None => WebhookState::Enabled,
+        },
     };
     let names = record.text("events")?;
     let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();

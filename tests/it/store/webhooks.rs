@@ -204,7 +204,8 @@ async fn every_state_of_a_webhook_is_read_as_it_was_written() {
         (2, WebhookState::Failing { since: second(3), warned_at: Some(second(4)) }),
         (3, gone()),
         (4, WebhookState::Disabled { at: second(7), reason: DisabledReason::Failing }),
-        (5, WebhookState::Enabled),
+        (5, WebhookState::Unproven { since: second(3), warned_at: Some(second(4)) }),
+        (6, WebhookState::Enabled),
     ] {
         let written = Webhook { state, version, ..webhook(1, &["*"]) };
         assert!(webhooks::update_state(database.conn(), &written).await.unwrap());

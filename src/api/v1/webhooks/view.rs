@@ -92,11 +92,20 @@ pub(in crate::api::v1) struct ActivationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Timestamp, required = false)]
     due_at: Option<String>,
+    /// Since when it has not shown it, however much it acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Timestamp, required = false)]
+    unproven_since: Option<String>,
 }
 
 impl ActivationView {
-    fn of(activation: Activation) -> Self {
+    fn of(activation: Activation, state: WebhookState) -> Self {
+        let unproven_since = match state {
+            WebhookState::Unproven { since, .. } => Some(since.to_string()),
+            _ => None,
+        };
         Self {
+            unproven_since,
             method: activation.method.as_str(),
             every_seconds: activation.every.map(|every| every.as_secs()),
             due_at: activation.due_at.map(|at| at.to_string()),
@@ -107,7 +116,10 @@ impl ActivationView {
 impl WebhookView {
     pub(super) fn of(webhook: Webhook) -> Self {
         let (disabled_at, disabled_reason) = match webhook.state {
-            WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Pending { .. } => (None, None),
+            WebhookState::Enabled
+            | WebhookState::Failing { .. }
+            | WebhookState::Unproven { .. }
+            | WebhookState::Pending { .. } => (None, None),
             WebhookState::Disabled { at, reason } => (Some(at.to_string()), Some(reason.as_str())),
         };
         let retry = webhook.handling.retry_policy.as_ref();
@@ -121,7 +133,7 @@ impl WebhookView {
             declared: webhook.origin == Origin::Declared,
             status: webhook.state.as_str(),
             failing_since: match webhook.state {
-                WebhookState::Failing { since, .. } => Some(since.to_string()),
+                WebhookState::Failing { since, .. } | WebhookState::Unproven { since, .. } => Some(since.to_string()),
                 _ => None,
             },
             format: webhook.format.as_str(),
@@ -135,7 +147,7 @@ impl WebhookView {
             retry: retry.map(|policy| RetryView { schedule: policy.waits().iter().map(Duration::as_secs).collect() }),
             timeout_seconds: webhook.handling.timeout.map(|timeout| timeout.as_secs()),
             rate_limit: webhook.handling.rate.map(DeliveryRate::get),
-            activation: webhook.activation.map(ActivationView::of),
+            activation: webhook.activation.map(|activation| ActivationView::of(activation, webhook.state)),
             last_delivery_at: webhook.last_delivery_at.map(|at| at.to_string()),
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),

@@ -1,0 +1,78 @@
+//! A receiver shows again and again that it wants deliveries, where that is wished.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Willing, activate, listeners, made, path_of};
+use crate::support::{Receiver, Service, until};
+
+const DAY: Duration = Duration::from_hours(24);
+
+#[tokio::test]
+async fn a_receiver_is_asked_again_and_again_where_that_is_wished() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge", "every_seconds": 86_400})).await;
+    activate(&service, &webhook).await;
+    let shown = async || service.get(&path_of(&webhook)).await.json();
+    assert_eq!(shown().await["activation"]["due_at"], "2026-03-02T12:00:00Z");
+
+    service.after(DAY);
+    until(async || (shown().await["activation"]["due_at"] == "2026-03-03T12:00:00Z").then_some(())).await;
+    willing.is_willing(false);
+    service.after(DAY);
+    until(async || (shown().await["status"] == "failing").then_some(())).await;
+    willing.is_willing(true);
+    service.after(Duration::from_hours(1));
+    until(async || (shown().await["status"] == "active").then_some(())).await;
+}
+
+#[tokio::test]
+async fn who_does_not_show_it_again_is_warned_of_and_hears_of_nothing_however_much_it_acknowledges() {
+    let (service, willing, watcher) = (Service::start().await, Willing::start().await, Receiver::start().await);
+    service.webhook(&watcher, &["signet"]).await;
+    let webhook = made(&service, &willing.url, json!({"method": "challenge", "every_seconds": 86_400})).await;
+    activate(&service, &webhook).await;
+    let shown = async || service.get(&path_of(&webhook)).await.json();
+    willing.is_willing(false);
+    service.after(DAY);
+    let failing = until(async || Some(shown().await).filter(|shown| shown["status"] == "failing")).await;
+    assert_eq!(failing["failing_since"], "2026-03-02T12:00:00Z");
+    assert_eq!(failing["activation"]["unproven_since"], "2026-03-02T12:00:00Z");
+
+    let mut half_days = 0;
+    loop {
+        let event = service.post("/v1/events", &json!({"type": "user.created", "data": 1})).await.json();
+        if event["deliveries"] == 0 {
+            break;
+        }
+        // It is acknowledged, unless the webhook is pending by now.
+        let delivery = format!("{}/deliveries/{}", path_of(&webhook), event["id"].as_str().unwrap());
+        let ended =
+            until(async || Some(service.get(&delivery).await).filter(|it| it.json()["status"] != "pending")).await;
+        assert!(["delivered", "cancelled"].contains(&ended.json()["status"].as_str().unwrap()), "{}", ended.text);
+        half_days += 1;
+        assert!(half_days < 20, "it is never given up");
+        service.after(DAY / 2);
+        let due_at = service.now().plus(Duration::from_hours(1)).to_string();
+        until(async || {
+            let shown = shown().await;
+            (shown["status"] == "pending" || shown["activation"]["due_at"] == due_at.as_str()).then_some(())
+        })
+        .await;
+    }
+
+    assert_eq!(shown().await["status"], "pending");
+    assert!(half_days >= 10, "given up after {half_days} half days");
+    assert_eq!(listeners(&service).await, 0);
+    for (name, member, value) in [
+        ("signet.webhook.failing", "unproven_since", "2026-03-02T12:00:00Z"),
+        ("signet.webhook.disabled", "status", "pending"),
+    ] {
+        let heard = until(async || watcher.received().into_iter().find(|told| told.event() == name)).await;
+        assert_eq!(heard.claims()["data"][member], value, "{name}");
+    }
+    willing.is_willing(true);
+    assert_eq!(activate(&service, &webhook).await["status"], "active");
+    assert_eq!(listeners(&service).await, 1);
+}
