@@ -59,4 +59,12 @@ impl Activation {
     pub fn shown_at(self, now: Timestamp) -> Self {
         Self { due_at: self.every.map(|every| now.plus(every)), ..self }
     }
+
+    /// The same after a change: what was due before stays due, and no later than the interval says. Writing down what is there
+    /// already puts nothing off.
+    #[must_use]
+    pub fn still_due(self, before: Option<Timestamp>, now: Timestamp) -> Self {
+        let latest = self.shown_at(now).due_at;
+        Self { due_at: latest.map(|latest| before.map_or(latest, |before| before.min(latest))), ..self }
+    }
 }

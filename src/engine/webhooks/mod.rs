@@ -298,7 +298,8 @@ impl Engine {
             rate: rate.over(webhook.handling.rate),
         };
         let activation_before = webhook.activation;
-        webhook.activation = activation.over(webhook.activation);
+        let due_at = activation_before.and_then(|wish| wish.due_at);
+        webhook.activation = activation.over(webhook.activation).map(|wish| wish.still_due(due_at, now));
         let asks_anew = webhook.activation.map(|wish| wish.method) != activation_before.map(|wish| wish.method);
         let moved = webhook.url != url_before;
         let course = [
@@ -317,7 +318,12 @@ impl Engine {
         if webhook.activation.is_some() && webhook.state.is_enabled() && is_unproven {
             (webhook.state, news) = webhook.after(Occurrence::MustActivate, now);
         }
-        if webhook.activation.is_none() && matches!(webhook.state, WebhookState::Pending { .. }) {
+        let need_not = match webhook.state {
+            WebhookState::Pending { .. } => webhook.activation.is_none(),
+            WebhookState::Unproven { .. } => webhook.activation.is_none_or(|wish| wish.every.is_none()),
+            WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Disabled { .. } => false,
+        };
+        if need_not {
             (webhook.state, news) = webhook.after(Occurrence::Activated, now);
         }
         webhook.updated_at = now;

@@ -108,7 +108,7 @@ impl ActivationView {
             unproven_since,
             method: activation.method.as_str(),
             every_seconds: activation.every.map(|every| every.as_secs()),
-            due_at: activation.due_at.map(|at| at.to_string()),
+            due_at: activation.due_at.filter(|_| state.is_enabled()).map(|at| at.to_string()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Willing, activate, listeners, made, path_of};
 use crate::support::{Receiver, Service, until};
@@ -75,4 +75,36 @@ async fn who_does_not_show_it_again_is_warned_of_and_hears_of_nothing_however_mu
     willing.is_willing(true);
     assert_eq!(activate(&service, &webhook).await["status"], "active");
     assert_eq!(listeners(&service).await, 1);
+}
+
+#[tokio::test]
+async fn a_change_of_its_interval_leaves_due_what_is_due() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+    let due = async |change: Value| service.patch(&path_of(&webhook), &change).await.json()["activation"].clone();
+    let every = |seconds: u64| json!({"activation": {"method": "challenge", "every_seconds": seconds}});
+    assert_eq!(due(every(7_200)).await.get("due_at"), None, "nobody has shown anything yet");
+    due(json!({"activation": {"method": "challenge"}})).await;
+    activate(&service, &webhook).await;
+
+    assert_eq!(due(every(7_200)).await["due_at"], "2026-03-01T14:00:00Z");
+    assert_eq!(due(every(7_200)).await["due_at"], "2026-03-01T14:00:00Z");
+    assert_eq!(due(every(86_400)).await["due_at"], "2026-03-01T14:00:00Z");
+    assert_eq!(due(every(3_600)).await["due_at"], "2026-03-01T13:00:00Z");
+    assert_eq!(due(json!({"description": "the same"})).await["due_at"], "2026-03-01T13:00:00Z");
+    assert_eq!(due(json!({"activation": {"method": "challenge"}})).await.get("due_at"), None);
+}
+
+#[tokio::test]
+async fn who_need_not_show_it_again_any_more_fails_no_more_for_not_having_done_so() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge", "every_seconds": 3_600})).await;
+    activate(&service, &webhook).await;
+    willing.is_willing(false);
+    service.after(Duration::from_hours(1));
+    until(async || (service.get(&path_of(&webhook)).await.json()["status"] == "failing").then_some(())).await;
+
+    let changed = service.patch(&path_of(&webhook), &json!({"activation": {"method": "challenge"}})).await.json();
+
+    assert_eq!(changed["status"], "active");
 }
