@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::addressees::Addressee;
@@ -27,8 +28,8 @@ use crate::store::webhooks;
 const EVERY: Duration = Duration::from_mins(1);
 /// Who did not show it is asked again after this long.
 const AGAIN_AFTER: Duration = Duration::from_hours(1);
-/// Webhooks that are taken at a time.
-const TAKEN_MAX: u32 = 50;
+/// Receivers that are asked at a time. Each may take as long as an attempt.
+const AT_ONCE: usize = 32;
 
 /// What came of asking a receiver.
 #[derive(Debug)]
@@ -58,7 +59,9 @@ pub enum Refusal {
 pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     loop {
         let until = engine.clock.now().plus(EVERY);
-        if let Err(error) = engine.challenge_due().await {
+        // Who is being asked at the end is asked again in an hour, by whoever runs then.
+        let Some(asked) = end.run_until_cancelled(engine.challenge_due()).await else { return };
+        if let Err(error) = asked {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "receivers could not be asked again; trying again"
@@ -92,27 +95,41 @@ impl Engine {
         }
     }
 
-    /// Asks those whose time has come.
-    async fn challenge_due(&self) -> Result<(), WebhookError> {
+    /// Asks those whose time has come, several at a time: who does not answer holds up only those who find no place.
+    async fn challenge_due(self: &Arc<Self>) -> Result<(), WebhookError> {
+        let mut asking = JoinSet::new();
         loop {
-            let now = self.clock.now();
-            let mut tx = self.store.write().await?;
-            let due = webhooks::take_due_challenges(tx.conn(), now, now.plus(AGAIN_AFTER), TAKEN_MAX).await?;
-            tx.commit().await?;
-            if due.is_empty() {
+            for found in self.take_due(AT_ONCE.saturating_sub(asking.len())).await? {
+                let engine = self.clone();
+                asking.spawn(async move { engine.challenge_again(found).await });
+            }
+            if asking.join_next().await.is_none() {
                 return Ok(());
             }
-            self.take_leave_to_sign().await?;
-            let ids: Vec<WebhookId> = due.iter().map(|listener| listener.webhook_id).collect();
-            let mut reader = self.store.read().await?;
-            let found = webhooks::addressees(reader.conn(), &ids).await?;
-            drop(reader);
-            for found in super::sound(found).filter(|found| !found.is_deleted) {
-                let webhook_id = found.webhook.id;
-                if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::NotShown)).await {
-                    tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
-                }
-            }
+        }
+    }
+
+    async fn take_due(&self, places: usize) -> Result<Vec<webhooks::Addressee>, WebhookError> {
+        let now = self.clock.now();
+        let mut tx = self.store.write().await?;
+        let limit = u32::try_from(places).unwrap_or(u32::MAX);
+        let due = webhooks::take_due_challenges(tx.conn(), now, now.plus(AGAIN_AFTER), limit).await?;
+        tx.commit().await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.take_leave_to_sign().await?;
+        let ids: Vec<WebhookId> = due.iter().map(|listener| listener.webhook_id).collect();
+        let mut reader = self.store.read().await?;
+        let found = super::sound(webhooks::addressees(reader.conn(), &ids).await?);
+        // Whoever switched it off meanwhile does not want it switched on by what its receiver shows.
+        Ok(found.filter(|found| !found.is_deleted && found.webhook.state.is_enabled()).collect())
+    }
+
+    async fn challenge_again(&self, found: webhooks::Addressee) {
+        let webhook_id = found.webhook.id;
+        if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::NotShown)).await {
+            tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
         }
     }
 

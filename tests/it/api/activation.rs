@@ -2,6 +2,7 @@
 
 mod again;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -23,22 +24,30 @@ enum Mood {
     Willing,
     /// It acknowledges whatever comes, and knows of nothing.
     Unwilling,
+    /// It never answers.
+    Silent,
 }
+
+/// A receiver's mood, and how often it was challenged.
+type Asked = (Arc<Mutex<Mood>>, Arc<AtomicU32>);
 
 /// A receiver that reads tokens and knows what it is asked.
 struct Willing {
     url: String,
     mood: Arc<Mutex<Mood>>,
+    asked: Arc<AtomicU32>,
 }
 
 impl Willing {
     async fn start() -> Self {
         let mood = Arc::new(Mutex::new(Mood::Willing));
+        let asked = Arc::new(AtomicU32::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let router = Router::new().route("/hooks", post(receive).options(allow)).with_state(mood.clone());
+        let router =
+            Router::new().route("/hooks", post(receive).options(allow)).with_state((mood.clone(), asked.clone()));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, mood }
+        Self { url, mood, asked }
     }
 
     fn is_willing(&self, is_willing: bool) {
@@ -50,27 +59,30 @@ impl Willing {
     }
 }
 
-async fn receive(State(mood): State<Arc<Mutex<Mood>>>, body: Bytes) -> Response {
+async fn receive(State((mood, asked)): State<Asked>, body: Bytes) -> Response {
     let mood = *mood.lock().unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     if body["event"] != "signet.challenge" {
         return StatusCode::OK.into_response();
     }
+    asked.fetch_add(1, Ordering::SeqCst);
     let payload = URL_SAFE_NO_PAD.decode(body["token"].as_str().unwrap().split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&payload).unwrap();
     let echo = json!({"challenge": claims["data"]["challenge"]});
     match mood {
         Mood::Willing => Json(echo).into_response(),
         Mood::Unwilling => StatusCode::OK.into_response(),
+        Mood::Silent => std::future::pending().await,
     }
 }
 
-async fn allow(State(mood): State<Arc<Mutex<Mood>>>, headers: HeaderMap) -> Response {
+async fn allow(State((mood, _)): State<Asked>, headers: HeaderMap) -> Response {
     let mood = *mood.lock().unwrap();
     let origin = headers.get("webhook-request-origin").unwrap().to_str().unwrap().to_owned();
     match mood {
         Mood::Willing => [("webhook-allowed-origin", origin)].into_response(),
         Mood::Unwilling => [("webhook-allowed-origin", "elsewhere.example")].into_response(),
+        Mood::Silent => std::future::pending().await,
     }
 }
 

@@ -1,11 +1,13 @@
 //! A receiver shows again and again that it wants deliveries, where that is wished.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use signet::domain::delivery::ATTEMPT_WITHIN;
 
-use super::{Willing, activate, listeners, made, path_of};
-use crate::support::{Receiver, Service, until};
+use super::{Mood, Willing, activate, listeners, made, path_of};
+use crate::support::{Receiver, Service, until, within};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -107,4 +109,22 @@ async fn who_need_not_show_it_again_any_more_fails_no_more_for_not_having_done_s
     let changed = service.patch(&path_of(&webhook), &json!({"activation": {"method": "challenge"}})).await.json();
 
     assert_eq!(changed["status"], "active");
+}
+
+#[tokio::test]
+async fn receivers_that_do_not_answer_hold_up_nobody_who_is_asked_again() {
+    let (service, dead, alive) = (Service::start().await, Willing::start().await, Willing::start().await);
+    let every = json!({"method": "challenge", "every_seconds": 3_600});
+    for _ in 0..3 {
+        activate(&service, &made(&service, &dead.url, every.clone()).await).await;
+    }
+    let webhook = made(&service, &alive.url, every).await;
+    activate(&service, &webhook).await;
+    dead.is(Mood::Silent);
+
+    service.after(Duration::from_hours(1));
+
+    let asked = async || alive.asked.load(Ordering::SeqCst) >= 2;
+    let in_time = within(ATTEMPT_WITHIN / 2, async || asked().await.then_some(())).await;
+    assert!(in_time.is_some());
 }
