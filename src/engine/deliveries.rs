@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::id::TenantId;
+use crate::domain::webhook::WebhookState;
 use crate::store::queue::Entry;
 use crate::store::{StoreError, deliveries, queue, webhooks};
 
@@ -15,6 +16,8 @@ pub enum RetryError {
     NoDelivery,
     #[error("the webhook is disabled, so a delivery would be cancelled")]
     Disabled,
+    #[error("the webhook is pending, so a delivery would be cancelled")]
+    Pending,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -29,9 +32,7 @@ impl Engine {
         // Whoever else takes deliveries out of history waits. Settling does not: it only ever puts them there, so one that
         // is in the queue no more is in history by the next statement.
         let webhook = webhooks::hold(tx.conn(), tenant_id, key.webhook_id).await?.ok_or(RetryError::NoWebhook)?;
-        if !webhook.state.is_enabled() {
-            return Err(RetryError::Disabled);
-        }
+        must_listen(webhook.state)?;
         queue::hasten(tx.conn(), &[key], now).await?;
         if !queue::holds(tx.conn(), key).await? {
             let attempts = deliveries::reopen(tx.conn(), key).await?.ok_or(RetryError::NoDelivery)?;
@@ -41,5 +42,14 @@ impl Engine {
         self.lanes().note_due(key.webhook_id, now);
         self.due.notify_one();
         Ok(())
+    }
+}
+
+/// Refuses webhooks to which nothing is sent at present.
+pub(super) fn must_listen(state: WebhookState) -> Result<(), RetryError> {
+    match state {
+        WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Unproven { .. } => Ok(()),
+        WebhookState::Pending { .. } => Err(RetryError::Pending),
+        WebhookState::Disabled { .. } => Err(RetryError::Disabled),
     }
 }

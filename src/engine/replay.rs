@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::deliveries::RetryError;
+use super::deliveries::{RetryError, must_listen};
 use crate::domain::delivery::{DeliveryKey, Ending};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
@@ -68,9 +68,7 @@ impl Engine {
             let mut tx = self.store.write().await?;
             // Held until the page is done: of several who ask for the same, each sees what the one before has done.
             let webhook = webhooks::hold(tx.conn(), tenant_id, id).await?.ok_or(RetryError::NoWebhook)?;
-            if !webhook.state.is_enabled() {
-                return Err(RetryError::Disabled);
-            }
+            must_listen(webhook.state)?;
             if wanted == Wanted::Failed {
                 from = from.max(EventId::first_at(webhook.created_at.minus(CLOCKS_AGREE_TO)));
             }

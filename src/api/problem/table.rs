@@ -74,6 +74,10 @@ impl From<RetryError> for Problem {
             RetryError::Disabled => {
                 Self::conflict("webhook_disabled", "the webhook is disabled; enable it, then try the delivery again")
             }
+            RetryError::Pending => Self::conflict(
+                "webhook_pending",
+                "the webhook's receiver has yet to show that it wants deliveries; POST /v1/webhooks/{id}/activate asks it, then try again",
+            ),
             RetryError::Store(error) => error.into(),
         }
     }

@@ -127,6 +127,11 @@ impl WebhookState {
         matches!(self, Self::Enabled | Self::Failing { .. } | Self::Unproven { .. })
     }
 
+    /// Whether its owner wants it to hear of events, though it may not yet.
+    pub fn is_switched_on(self) -> bool {
+        !matches!(self, Self::Disabled { .. })
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "active",

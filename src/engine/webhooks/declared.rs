@@ -10,7 +10,7 @@ use super::{Change, Choice, NewWebhook, RACES_MAX, WebhookError};
 use crate::domain::audit::Actor;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{CustomHeaders, DeclaredWebhook, HeaderName, Origin, Webhook, WebhookState};
+use crate::domain::webhook::{CustomHeaders, DeclaredWebhook, HeaderName, Origin, Webhook};
 use crate::engine::Engine;
 use crate::signing::Confidential;
 use crate::store::{Conn, StoreError, settings, webhooks};
@@ -170,7 +170,6 @@ impl Engine {
         webhook: &Webhook,
         wish: &DeclaredWebhook,
     ) -> Result<Change, WebhookError> {
-        let is_on = !matches!(webhook.state, WebhookState::Disabled { .. });
         let mut change = Change {
             subscriptions: other(&webhook.subscriptions, &wish.subscriptions),
             description: other(&webhook.description, &wish.description),
@@ -181,7 +180,7 @@ impl Engine {
             retry_policy: choice(webhook.handling.retry_policy.as_ref(), wish.handling.retry_policy.as_ref()),
             timeout: choice(webhook.handling.timeout.as_ref(), wish.handling.timeout.as_ref()),
             rate: choice(webhook.handling.rate.as_ref(), wish.handling.rate.as_ref()),
-            is_enabled: other(&is_on, &wish.is_enabled),
+            is_enabled: other(&webhook.state.is_switched_on(), &wish.is_enabled),
             ..Change::default()
         };
         match self.confidential(conn, webhook.id).await {

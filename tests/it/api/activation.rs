@@ -120,7 +120,7 @@ async fn a_webhook_hears_of_nothing_until_its_receiver_has_echoed_a_challenge() 
     willing.is_willing(true);
     let activated = activate(&service, &webhook).await;
 
-    assert_eq!((&webhook["status"], &webhook["enabled"]), (&json!("pending"), &json!(false)));
+    assert_eq!((&webhook["status"], &webhook["enabled"]), (&json!("pending"), &json!(true)));
     assert_eq!((before, still), (json!(0), json!(0)));
     assert_eq!((&refused["activated"], &refused["status"]), (&json!(false), &json!("pending")));
     assert!(refused["reason"].as_str().unwrap().contains("challenge"), "{refused}");
@@ -180,6 +180,39 @@ async fn who_moves_or_is_switched_on_again_shows_it_anew() {
     assert_eq!(listeners(&service).await, 0);
     assert_eq!(status(json!({"activation": null})).await, "active", "its owner does without");
     assert_eq!(status(json!({"activation": {"method": "options"}})).await, "pending");
+}
+
+#[tokio::test]
+async fn what_is_shown_of_a_pending_webhook_can_be_written_back() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+
+    let written = service.patch(&path_of(&webhook), &json!({"enabled": webhook["enabled"]})).await.json();
+
+    assert_eq!((&written["status"], &written["enabled"]), (&json!("pending"), &json!(true)));
+    let off = service.patch(&path_of(&webhook), &json!({"enabled": false})).await.json();
+    assert_eq!((&off["status"], &off["enabled"]), (&json!("disabled"), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_pending_webhook_is_replayed_to_once_it_is_activated_and_that_is_said() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+    activate(&service, &webhook).await;
+    let event = service.event("user.created").await;
+    service.delivery_when(webhook["id"].as_str().unwrap(), &event, "delivered").await;
+    let other = Willing::start().await;
+    service.patch(&path_of(&webhook), &json!({"url": other.url})).await;
+
+    for (path, body) in [
+        (format!("{}/replay", path_of(&webhook)), json!({"from": "2026-03-01T00:00:00Z"})),
+        (format!("{}/deliveries/{event}/retry", path_of(&webhook)), json!({})),
+    ] {
+        let refused = service.post(&path, &body).await;
+
+        assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("webhook_pending")), "{path}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("/activate"), "{}", refused.text);
+    }
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub(in crate::api::v1) fn retry() -> Described {
     .path::<shapes::WebhookId>("id", "The webhook.")
     .path::<shapes::EventId>("event_id", "The event.")
     .answers::<DeliveryView>(Answer::new(StatusCode::ACCEPTED, "It is due."), due, &[])
-    .refuses([missing_webhook(), missing(), RetryError::Disabled.into()])
+    .refuses([missing_webhook(), missing(), RetryError::Disabled.into(), RetryError::Pending.into()])
 }
 
 pub(in crate::api::v1) fn replay() -> Described {
@@ -65,5 +65,10 @@ pub(in crate::api::v1) fn replay() -> Described {
             json!({"webhook_id": WEBHOOK, "scheduled": 17, "complete": true}),
             &[],
         )
-        .refuses([missing_webhook(), RetryError::Disabled.into(), Problem::invalid_one("/to", "is before `from`")])
+        .refuses([
+            missing_webhook(),
+            RetryError::Disabled.into(),
+            RetryError::Pending.into(),
+            Problem::invalid_one("/to", "is before `from`"),
+        ])
 }

@@ -30,6 +30,7 @@ pub(in crate::api::v1) struct WebhookView {
     /// Its own headers, with a mask for each value.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     headers: BTreeMap<String, &'static str>,
+    /// Whether its owner wants it to be sent deliveries; `status` tells whether it is.
     enabled: bool,
     /// Whether the operator declares it in the configuration; the API then changes nothing of it.
     declared: bool,
@@ -129,7 +130,7 @@ impl WebhookView {
             events: webhook.subscriptions.iter().map(|subscription| subscription.as_str().to_owned()).collect(),
             audience: webhook.effective_audience(),
             headers: webhook.header_names.iter().map(|name| (name.to_string(), MASK)).collect(),
-            enabled: webhook.state.is_enabled(),
+            enabled: webhook.state.is_switched_on(),
             declared: webhook.origin == Origin::Declared,
             status: webhook.state.as_str(),
             failing_since: match webhook.state {
