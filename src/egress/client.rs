@@ -44,6 +44,14 @@ pub struct Parcel<'a> {
     pub timeout: Option<Duration>,
 }
 
+/// Whether deliveries from an origin are welcome.
+pub struct Question<'a> {
+    pub url: &'a Url,
+    pub origin: &'a str,
+    pub custom: &'a CustomHeaders,
+    pub timeout: Option<Duration>,
+}
+
 /// What a receiver says of an origin.
 pub struct Leave {
     pub status_code: u16,
@@ -94,8 +102,7 @@ impl Egress {
         if !self.may_reach(parcel.url) {
             return Err(FailureKind::Blocked);
         }
-        let budget = parcel.timeout.unwrap_or(ATTEMPT_WITHIN).min(ATTEMPT_WITHIN);
-        let mut deadline = pin!(tokio::time::sleep(budget));
+        let mut deadline = pin!(tokio::time::sleep(budget(parcel.timeout)));
         let answering = async {
             match self.send(&self.pooled, &parcel).await {
                 // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
@@ -115,15 +122,15 @@ impl Egress {
     }
 
     /// Asks whether deliveries from an origin are welcome (CloudEvents 1.0, HTTP webhooks 4.1).
-    pub async fn ask_leave(&self, url: &Url, origin: &str) -> Result<Leave, FailureKind> {
-        if !self.may_reach(url) {
+    pub async fn ask_leave(&self, question: Question<'_>) -> Result<Leave, FailureKind> {
+        if !self.may_reach(question.url) {
             return Err(FailureKind::Blocked);
         }
-        let mut request = Request::new(Method::OPTIONS, url.clone());
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        let origin = HeaderValue::from_str(origin).map_err(|_| FailureKind::Internal)?;
+        let mut request = Request::new(Method::OPTIONS, question.url.clone());
+        *request.headers_mut() = custom_headers(question.custom);
+        let origin = HeaderValue::from_str(question.origin).map_err(|_| FailureKind::Internal)?;
         request.headers_mut().insert("webhook-request-origin", origin);
-        let asked = tokio::time::timeout(ATTEMPT_WITHIN, self.fresh.execute(request)).await;
+        let asked = tokio::time::timeout(budget(question.timeout), self.fresh.execute(request)).await;
         let response = asked.map_err(|_| FailureKind::Timeout)?.map_err(|error| kind_of(&error))?;
         let allowed = response.headers().get("webhook-allowed-origin").and_then(|value| value.to_str().ok());
         Ok(Leave {
@@ -157,16 +164,7 @@ fn guarded(policy: &Arc<AddressPolicy>) -> ClientBuilder {
 }
 
 fn headers(parcel: &Parcel<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(parcel.headers.len() + 2);
-    for (name, value) in parcel.custom.iter() {
-        if let (Ok(name), Ok(mut value)) =
-            (HeaderName::from_bytes(name.as_str().as_bytes()), HeaderValue::from_str(value))
-        {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-    }
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let mut headers = custom_headers(parcel.custom);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(parcel.content_type));
     for (name, value) in parcel.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -179,6 +177,27 @@ fn headers(parcel: &Parcel<'_>) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The webhook's own headers, and who we are.
+fn custom_headers(custom: &CustomHeaders) -> HeaderMap {
+    // Room for those of a delivery, too.
+    let mut headers = HeaderMap::with_capacity(16);
+    for (name, value) in custom.iter() {
+        if let (Ok(name), Ok(mut value)) =
+            (HeaderName::from_bytes(name.as_str().as_bytes()), HeaderValue::from_str(value))
+        {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers
+}
+
+/// How long a request may take that was given this time.
+fn budget(timeout: Option<Duration>) -> Duration {
+    timeout.unwrap_or(ATTEMPT_WITHIN).min(ATTEMPT_WITHIN)
 }
 
 fn is_localhost(url: &Url) -> bool {

@@ -11,6 +11,6 @@ mod operator;
 mod reply;
 
 pub use address::AddressPolicy;
-pub use client::{Egress, EgressError, Parcel};
+pub use client::{Egress, EgressError, Parcel, Question};
 pub use operator::{Fetched, OperatorClient};
 pub use reply::Reply;

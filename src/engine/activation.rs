@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::addressees::Addressee;
 use super::job::{self, Woken};
@@ -21,6 +22,7 @@ use crate::domain::event::Event;
 use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::webhook::{Activation, ActivationMethod, Occurrence, Webhook, WebhookState};
+use crate::egress::Question;
 use crate::signing::digest;
 use crate::store::webhooks;
 
@@ -216,16 +218,45 @@ impl Engine {
     }
 
     async fn ask_for_leave(&self, addressee: &Addressee) -> Option<Refusal> {
-        let origin = self.terms.public_url.split("://").last().unwrap_or_default();
-        let origin = origin.split(['/', ':']).next().unwrap_or_default();
-        match self.egress.ask_leave(addressee.url.as_url(), origin).await {
+        let Some(origin) = host(&self.terms.public_url) else {
+            return Some(Refusal::Unreachable(FailureKind::Internal));
+        };
+        // Without its headers it might not be let in, and nothing would be known of the receiver.
+        let Ok(shared) = &addressee.shared else { return Some(Refusal::Unreachable(FailureKind::Internal)) };
+        let question = Question {
+            url: addressee.url.as_url(),
+            origin: &origin,
+            custom: &shared.headers,
+            timeout: addressee.handling.timeout,
+        };
+        match self.egress.ask_leave(question).await {
             Err(kind) => Some(Refusal::Unreachable(kind)),
             Ok(leave) if !(200..300).contains(&leave.status_code) => Some(Refusal::Status(leave.status_code)),
             Ok(leave) => {
                 let allows =
-                    leave.allowed_origin.is_some_and(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+                    leave.allowed_origin.is_some_and(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(&origin));
                 if allows { None } else { Some(Refusal::NotAllowed) }
             }
         }
+    }
+}
+
+/// The host by which receivers know us.
+fn host(public_url: &str) -> Option<String> {
+    Url::parse(public_url).ok()?.host_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_is_the_host_of_the_public_url() {
+        let check = |public_url: &str, origin: &str| assert_eq!(host(public_url).as_deref(), Some(origin));
+
+        check("https://hooks.example.com", "hooks.example.com");
+        check("https://hooks.example.com:8443/signet", "hooks.example.com");
+        check("http://[2001:db8::1]:8080", "[2001:db8::1]");
+        check("http://192.0.2.1:8080", "192.0.2.1");
     }
 }

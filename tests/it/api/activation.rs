@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use signet::domain::delivery::ATTEMPT_WITHIN;
 use tokio::net::TcpListener;
 
 use crate::support::{Receiver, Service};
@@ -26,6 +27,8 @@ enum Mood {
     Unwilling,
     /// It never answers.
     Silent,
+    /// It is willing, behind a gateway.
+    Gated,
 }
 
 /// A receiver's mood, and how often it was challenged.
@@ -70,7 +73,7 @@ async fn receive(State((mood, asked)): State<Asked>, body: Bytes) -> Response {
     let claims: Value = serde_json::from_slice(&payload).unwrap();
     let echo = json!({"challenge": claims["data"]["challenge"]});
     match mood {
-        Mood::Willing => Json(echo).into_response(),
+        Mood::Willing | Mood::Gated => Json(echo).into_response(),
         Mood::Unwilling => StatusCode::OK.into_response(),
         Mood::Silent => std::future::pending().await,
     }
@@ -80,7 +83,10 @@ async fn allow(State((mood, _)): State<Asked>, headers: HeaderMap) -> Response {
     let mood = *mood.lock().unwrap();
     let origin = headers.get("webhook-request-origin").unwrap().to_str().unwrap().to_owned();
     match mood {
-        Mood::Willing => [("webhook-allowed-origin", origin)].into_response(),
+        Mood::Gated if headers.get("x-gateway").is_none_or(|value| value != "open") => {
+            StatusCode::UNAUTHORIZED.into_response()
+        }
+        Mood::Willing | Mood::Gated => [("webhook-allowed-origin", origin)].into_response(),
         Mood::Unwilling => [("webhook-allowed-origin", "elsewhere.example")].into_response(),
         Mood::Silent => std::future::pending().await,
     }
@@ -213,6 +219,32 @@ async fn a_pending_webhook_is_replayed_to_once_it_is_activated_and_that_is_said(
         assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("webhook_pending")), "{path}");
         assert!(refused.json()["detail"].as_str().unwrap().contains("/activate"), "{}", refused.text);
     }
+}
+
+#[tokio::test]
+async fn the_origin_check_comes_through_a_gateway_that_wants_the_webhook_s_own_headers() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    willing.is(Mood::Gated);
+    let wish = json!({
+        "url": willing.url, "events": ["user"], "activation": {"method": "options"}, "headers": {"x-gateway": "open"},
+    });
+    let webhook = service.post("/v1/webhooks", &wish).await.json();
+
+    assert_eq!(activate(&service, &webhook).await["status"], "active");
+}
+
+#[tokio::test]
+async fn the_origin_check_takes_no_longer_than_the_webhook_s_timeout() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    willing.is(Mood::Silent);
+    let wish = json!({
+        "url": willing.url, "events": ["user"], "activation": {"method": "options"}, "timeout_seconds": 1,
+    });
+    let webhook = service.post("/v1/webhooks", &wish).await.json();
+
+    let activated = tokio::time::timeout(ATTEMPT_WITHIN / 2, activate(&service, &webhook)).await.unwrap();
+
+    assert!(activated["reason"].as_str().unwrap().contains("timeout"), "{activated}");
 }
 
 #[tokio::test]
