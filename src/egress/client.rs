@@ -76,18 +76,26 @@ pub struct Egress {
     pooled: Client,
     /// Never reuses a connection: for the second try after a kept one turned out to be closed.
     fresh: Client,
+    /// How much of an answer is kept.
+    excerpt_bytes_max: usize,
 }
 
 impl Egress {
     pub fn new(policy: AddressPolicy) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
         let fresh = guarded(&policy).pool_max_idle_per_host(0).build().map_err(EgressError)?;
-        Ok(Self { pooled: pooled(&policy)?, fresh, policy })
+        Ok(Self { pooled: pooled(&policy)?, fresh, policy, excerpt_bytes_max: reply::EXCERPT_BYTES_MAX })
     }
 
     /// The same, with kept connections of its own: a connection lives on the executor that opened it.
     pub fn with_own_connections(&self) -> Result<Self, EgressError> {
         Ok(Self { pooled: pooled(&self.policy)?, ..self.clone() })
+    }
+
+    /// The same, for answers that say more than whether something was acknowledged: all of them is kept that is read.
+    #[must_use]
+    pub fn reading_whole_answers(&self) -> Self {
+        Self { excerpt_bytes_max: reply::BODY_BYTES_MAX, ..self.clone() }
     }
 
     /// Whether a URL with this host may be registered. Names are judged when they are resolved; literals, and the name
@@ -116,7 +124,7 @@ impl Egress {
             () = &mut deadline => return Err(FailureKind::Timeout),
         };
         match answered {
-            Ok(response) => Ok(reply::read(response, now, deadline).await),
+            Ok(response) => Ok(reply::read(response, now, deadline, self.excerpt_bytes_max).await),
             Err(error) => Err(kind_of(&error)),
         }
     }

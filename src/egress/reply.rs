@@ -11,9 +11,9 @@ use tokio::time::Sleep;
 use crate::domain::time::Timestamp;
 
 /// How much of an answer's body is read before the connection is given up.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How much of it is kept for the log.
-const EXCERPT_BYTES_MAX: usize = 1024;
+pub const EXCERPT_BYTES_MAX: usize = 1024;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,12 @@ pub struct Reply {
 
 /// Reads an answer to its end so that its connection can serve again, or to a bound. What was answered is decided by its
 /// head: a body that breaks off, or does not end before the deadline, changes nothing.
-pub(super) async fn read(mut response: reqwest::Response, now: Timestamp, mut deadline: Pin<&mut Sleep>) -> Reply {
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    now: Timestamp,
+    mut deadline: Pin<&mut Sleep>,
+    excerpt_bytes_max: usize,
+) -> Reply {
     let status_code = response.status().as_u16();
     let header = response.headers().get(RETRY_AFTER);
     let retry_after = header.and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
@@ -38,7 +43,7 @@ pub(super) async fn read(mut response: reqwest::Response, now: Timestamp, mut de
             () = &mut deadline => break,
         };
         let Ok(Some(chunk)) = chunk else { break };
-        let room = EXCERPT_BYTES_MAX - kept.len();
+        let room = excerpt_bytes_max - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read_bytes += chunk.len();
         if read_bytes >= BODY_BYTES_MAX {

@@ -22,10 +22,12 @@ use crate::domain::event::Event;
 use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::webhook::{Activation, ActivationMethod, Occurrence, Webhook, WebhookState};
-use crate::egress::Question;
+use crate::egress::{EXCERPT_BYTES_MAX, Question};
 use crate::signing::digest;
 use crate::store::webhooks;
 
+/// What a receiver answers that wants nothing more.
+const GONE: u16 = 410;
 /// How often it is looked who must be asked again.
 const EVERY: Duration = Duration::from_mins(1);
 /// Who did not show it is asked again after this long.
@@ -40,6 +42,13 @@ pub struct Shown {
     /// Why it was not convincing; nothing when it was.
     pub refusal: Option<Refusal>,
     pub state: WebhookState,
+}
+
+/// A receiver that was asked.
+struct Asked {
+    webhook: Webhook,
+    method: ActivationMethod,
+    refusal: Option<Refusal>,
 }
 
 /// A receiver did not show that it wants deliveries.
@@ -91,10 +100,11 @@ impl Engine {
         let mut reader = self.store.read().await?;
         let found = super::sound(webhooks::addressees(reader.conn(), &[id]).await?).next();
         drop(reader);
-        match found.filter(|found| found.webhook.tenant_id == tenant_id && !found.is_deleted) {
-            Some(found) => self.challenge(actor, found, None).await.map(Some),
-            None => Ok(None),
-        }
+        let found = found.filter(|found| found.webhook.tenant_id == tenant_id && !found.is_deleted);
+        let Some(found) = found else { return Ok(None) };
+        let Asked { webhook, method, refusal } = self.ask(found).await?;
+        let state = self.conclude(actor, webhook, refusal.is_none().then_some(Occurrence::Activated)).await?;
+        Ok(Some(Shown { method, refusal, state }))
     }
 
     /// Asks those whose time has come, several at a time: who does not answer holds up only those who find no place.
@@ -130,17 +140,16 @@ impl Engine {
 
     async fn challenge_again(&self, found: webhooks::Addressee) {
         let webhook_id = found.webhook.id;
-        if let Err(error) = self.challenge(Actor::Signet, found, Some(Occurrence::NotShown)).await {
+        let asked = async {
+            let Asked { webhook, refusal, .. } = self.ask(found).await?;
+            self.conclude(Actor::Signet, webhook, heard(refusal)).await
+        };
+        if let Err(error) = asked.await {
             tracing::warn!(webhook.id = %webhook_id, error = &error as &dyn std::error::Error, "a receiver could not be asked again");
         }
     }
 
-    async fn challenge(
-        &self,
-        actor: Actor,
-        found: webhooks::Addressee,
-        otherwise: Option<Occurrence>,
-    ) -> Result<Shown, WebhookError> {
+    async fn ask(&self, found: webhooks::Addressee) -> Result<Asked, WebhookError> {
         let webhook = found.webhook.clone();
         let method = webhook.activation.map_or(ActivationMethod::Challenge, |activation| activation.method);
         let addressee = self.addressee(found);
@@ -148,9 +157,7 @@ impl Engine {
             ActivationMethod::Challenge => self.ask_for_echo(&addressee).await?,
             ActivationMethod::Options => self.ask_for_leave(&addressee).await,
         };
-        let occurrence = if refusal.is_none() { Some(Occurrence::Activated) } else { otherwise };
-        let state = self.conclude(actor, webhook, occurrence).await?;
-        Ok(Shown { method, refusal, state })
+        Ok(Asked { webhook, method, refusal })
     }
 
     /// Writes down what a receiver has shown, if the webhook is as it was when it was asked.
@@ -202,7 +209,9 @@ impl Engine {
             accepted_at: now,
             deliveries: 1,
         });
-        let attempt = self.attempt(&self.egress, &event, addressee, 1).await;
+        let mut attempt = self.attempt(&self.egress.reading_whole_answers(), &event, addressee, 1).await;
+        let answer = attempt.excerpt.clone();
+        attempt.excerpt.truncate(attempt.excerpt.floor_char_boundary(EXCERPT_BYTES_MAX));
         self.log_probe(&event, addressee.webhook_id, &attempt).await?;
         Ok(match attempt.outcome {
             Outcome::Failed(kind) => Some(Refusal::Unreachable(kind)),
@@ -210,7 +219,7 @@ impl Engine {
                 Some(Refusal::Status(status_code))
             }
             Outcome::Answered { .. } => {
-                let echo = serde_json::from_str::<Value>(&attempt.excerpt).ok();
+                let echo = serde_json::from_str::<Value>(&answer).ok();
                 let echoes = echo.is_some_and(|echo| echo["challenge"] == challenge.as_str());
                 if echoes { None } else { Some(Refusal::NotEchoed) }
             }
@@ -238,6 +247,17 @@ impl Engine {
                 if allows { None } else { Some(Refusal::NotAllowed) }
             }
         }
+    }
+}
+
+/// What it means for a webhook that its receiver was asked again.
+fn heard(refusal: Option<Refusal>) -> Option<Occurrence> {
+    match refusal {
+        None => Some(Occurrence::Activated),
+        // It never heard of it.
+        Some(Refusal::Unreachable(FailureKind::Internal)) => None,
+        Some(Refusal::Status(GONE)) => Some(Occurrence::Gone),
+        Some(_) => Some(Occurrence::NotShown),
     }
 }
 

@@ -29,6 +29,9 @@ enum Mood {
     Silent,
     /// It is willing, behind a gateway.
     Gated,
+    Gone,
+    /// It is willing, and answers with more than was asked for.
+    Wordy,
 }
 
 /// A receiver's mood, and how often it was challenged.
@@ -74,6 +77,8 @@ async fn receive(State((mood, asked)): State<Asked>, body: Bytes) -> Response {
     let echo = json!({"challenge": claims["data"]["challenge"]});
     match mood {
         Mood::Willing | Mood::Gated => Json(echo).into_response(),
+        Mood::Wordy => Json(json!({"a": "-".repeat(4_096), "challenge": echo["challenge"]})).into_response(),
+        Mood::Gone => StatusCode::GONE.into_response(),
         Mood::Unwilling => StatusCode::OK.into_response(),
         Mood::Silent => std::future::pending().await,
     }
@@ -86,7 +91,8 @@ async fn allow(State((mood, _)): State<Asked>, headers: HeaderMap) -> Response {
         Mood::Gated if headers.get("x-gateway").is_none_or(|value| value != "open") => {
             StatusCode::UNAUTHORIZED.into_response()
         }
-        Mood::Willing | Mood::Gated => [("webhook-allowed-origin", origin)].into_response(),
+        Mood::Willing | Mood::Gated | Mood::Wordy => [("webhook-allowed-origin", origin)].into_response(),
+        Mood::Gone => StatusCode::GONE.into_response(),
         Mood::Unwilling => [("webhook-allowed-origin", "elsewhere.example")].into_response(),
         Mood::Silent => std::future::pending().await,
     }
@@ -245,6 +251,23 @@ async fn the_origin_check_takes_no_longer_than_the_webhook_s_timeout() {
     let activated = tokio::time::timeout(ATTEMPT_WITHIN / 2, activate(&service, &webhook)).await.unwrap();
 
     assert!(activated["reason"].as_str().unwrap().contains("timeout"), "{activated}");
+}
+
+#[tokio::test]
+async fn a_challenge_is_echoed_in_an_answer_longer_than_the_log_keeps() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge"})).await;
+    willing.is(Mood::Wordy);
+
+    let activated = activate(&service, &webhook).await;
+
+    assert_eq!(activated["activated"], true, "{activated}");
+    let path = format!("{}/deliveries", path_of(&webhook));
+    let listed = service.get(&path).await.json();
+    let event = listed["data"][0]["event_id"].as_str().unwrap();
+    let delivery = service.get(&format!("{path}/{event}")).await.json();
+    let text = delivery.to_string();
+    assert!(text.contains("response_excerpt") && text.len() < 2_048, "{text}");
 }
 
 #[tokio::test]

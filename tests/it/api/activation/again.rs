@@ -128,3 +128,17 @@ async fn receivers_that_do_not_answer_hold_up_nobody_who_is_asked_again() {
     let in_time = within(ATTEMPT_WITHIN / 2, async || asked().await.then_some(())).await;
     assert!(in_time.is_some());
 }
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_when_it_is_asked_again_hears_of_nothing_more() {
+    let (service, willing) = (Service::start().await, Willing::start().await);
+    let webhook = made(&service, &willing.url, json!({"method": "challenge", "every_seconds": 3_600})).await;
+    activate(&service, &webhook).await;
+    willing.is(Mood::Gone);
+
+    service.after(Duration::from_hours(1));
+
+    let shown = async || service.get(&path_of(&webhook)).await.json();
+    let after = until(async || Some(shown().await).filter(|shown| shown["status"] != "active")).await;
+    assert_eq!((&after["status"], &after["disabled_reason"]), (&json!("disabled"), &json!("gone")));
+}
