@@ -85,7 +85,7 @@ impl Confidential {
     }
 
     /// Puts another secret in the place of the one that does not expire, which goes on signing until an instant. What has
-    /// expired is forgotten, and nothing signs for longer than was said before. When that instant is now, no other one signs.
+    /// expired is forgotten, and nothing signs for longer than was said before.
     pub fn rotate(&mut self, next: Secret<String>, until: Timestamp, now: Timestamp) -> Result<(), TooManySecrets> {
         put_last(&mut self.secrets, next, until, now)
     }
@@ -98,6 +98,13 @@ impl Confidential {
         now: Timestamp,
     ) -> Result<(), TooManySecrets> {
         put_last(&mut self.key_pairs, next, until, now)
+    }
+
+    /// What was to overlap signs no more, of secrets and key pairs alike.
+    pub fn end_overlaps(&mut self) {
+        for secrets in [&mut self.secrets, &mut self.key_pairs] {
+            secrets.retain(|secret| secret.expires_at.is_none());
+        }
     }
 
     /// From now on no key pair signs.
@@ -136,10 +143,6 @@ fn put_last(
     until: Timestamp,
     now: Timestamp,
 ) -> Result<(), TooManySecrets> {
-    if until <= now {
-        // Whoever wants no overlap may have lost them all.
-        secrets.clear();
-    }
     for secret in &mut *secrets {
         secret.expires_at = Some(secret.expires_at.unwrap_or(until));
     }

@@ -41,6 +41,10 @@ impl Engine {
         audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
         let mut confidential = self.confidential(tx.conn(), id).await?;
         let until = now.plus(overlap);
+        if overlap.is_zero() {
+            // Whoever wants no overlap may have lost them all.
+            confidential.end_overlaps();
+        }
         confidential.rotate(next.clone(), until, now)?;
         if webhook.public_key.is_some() {
             webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);

@@ -241,8 +241,6 @@ pub async fn update_state(conn: &mut Conn, webhook: &Webhook) -> Result<bool> {
     Ok(changed == 1)
 }
 
-}
-
 /// The webhooks with these ids as they are now, deleted ones included. A damaged record spoils nothing but itself.
 pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result<Addressee>>> {
     let rows = Set::default().blobs(ids.iter().map(|id| &id.as_bytes()[..]));
