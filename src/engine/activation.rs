@@ -71,7 +71,7 @@ pub async fn run(engine: Arc<Engine>, end: CancellationToken) {
     loop {
         let until = engine.clock.now().plus(EVERY);
         // Who is being asked at the end is asked again in an hour, by whoever runs then.
-        let Some(asked) = end.run_until_cancelled(engine.challenge_due()).await else { return };
+        let Some(asked) = end.run_until_cancelled(Box::pin(engine.challenge_due())).await else { return };
         if let Err(error) = asked {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

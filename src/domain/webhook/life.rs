@@ -176,7 +176,6 @@ impl WebhookState {
             {
                 (Self::Pending { since: now }, Some(News::Disabled))
             }
-            (Self::Unproven { .. }, Occurrence::NotShown) => (self, None),
             (Self::Enabled, Occurrence::Failed { since }) => (Self::Failing { since, warned_at: None }, None),
             (Self::Failing { since, warned_at: None }, Occurrence::Failed { .. })
                 if now >= since.plus(WARNED_AFTER) =>
@@ -188,7 +187,9 @@ impl WebhookState {
             {
                 disabled(DisabledReason::Failing)
             }
-            (Self::Failing { .. }, Occurrence::Failed { .. }) => (self, None),
+            (Self::Failing { .. }, Occurrence::Failed { .. }) | (Self::Unproven { .. }, Occurrence::NotShown) => {
+                (self, None)
+            }
         }
     }
 }
