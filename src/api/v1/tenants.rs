@@ -323,7 +323,7 @@ pub(super) async fn change(
     let id = id.parse::<TenantId>().map_err(|_| Problem::no_tenant())?;
     let change = body.change(&engine.terms)?;
     let changed = engine.change_tenant(actor, id, change).await?;
-    let changed = changed.ok_or_else(|| Problem::no_tenant())?;
+    let changed = changed.ok_or_else(Problem::no_tenant)?;
     Ok(axum::Json(TenantView::of(changed, &engine.terms)).into_response())
 }
 
@@ -358,6 +358,6 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     access.instance_wide()?;
     let id = id.parse::<TenantId>().ok();
-    let keys = id.and_then(|id| engine.keys_of(id)).ok_or_else(|| Problem::no_tenant())?;
+    let keys = id.and_then(|id| engine.keys_of(id)).ok_or_else(Problem::no_tenant)?;
     Ok(axum::Json(TenantView::of(keys.tenant.clone(), &engine.terms)).into_response())
 }
