@@ -194,7 +194,8 @@ async fn a_key_that_was_rotated_out_or_revoked_is_destroyed_in_the_token() {
 
         assert_eq!(first.intersection(&second).count(), 1, "the standby stayed");
         assert_eq!(first.intersection(&third).count(), 0);
-        assert_eq!(visitor.public_keys().len(), 2, "public halves end with theirs");
+        // Public halves end with theirs: the next moment, as an object of their own.
+        until(async || (visitor.public_keys().len() == 2).then_some(())).await;
     })
     .await;
 }
