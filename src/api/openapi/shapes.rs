@@ -1,6 +1,8 @@
 //! What the members of requests and answers look like, for the description of the API. Bounds and words come from where they
 //! are checked, so that a shape says what is true. None of these is ever made; fields name them in the place of their own type.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
@@ -17,8 +19,9 @@ use crate::domain::id;
 use crate::domain::key_ring;
 use crate::domain::tenant;
 use crate::domain::token::{self, TokenTtl};
+use crate::domain::webhook::handling::{RATE, TIMEOUT_SECONDS};
 use crate::domain::webhook::headers::{HEADERS_MAX, NAME_BYTES_MAX, RESERVED, RESERVED_PREFIXES, VALUE_BYTES_MAX};
-use crate::domain::webhook::{self, URL_BYTES_MAX};
+use crate::domain::webhook::{self, URL_BYTES_MAX, activation, secret};
 
 /// The characters of Crockford's base32, of which a ULID is written; the first holds three bits only.
 const ULID: &str = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
@@ -82,7 +85,7 @@ shapes! {
     /// What the URIs of event types begin with.
     EventBase: text().max_length(Some(dialect::EVENT_BASE_BYTES_MAX)).format(Some(SchemaFormat::Custom("event-base".to_owned()))).examples([json!("https://example.com/events/")]);
     /// `active` and `failing` are sent deliveries, `pending` and `disabled` are not.
-    WebhookStatus: one_of(["active", "failing", "pending", "disabled"]);
+    WebhookStatus: one_of(webhook::WebhookState::NAMES);
     /// Why a webhook was disabled: on request, because its receiver answered 410, or because it failed for five days.
     DisabledReason: one_of(webhook::DisabledReason::ALL.map(webhook::DisabledReason::as_str));
     /// `pending` before the first attempt, `failed` between attempts; the others are ends.
@@ -116,9 +119,13 @@ shapes! {
     /// The `sub` of a tenant's tokens.
     TokenSubject: text().min_length(Some(1)).max_length(Some(tenant::TOKEN_SUBJECT_CHARS_MAX)).pattern(Some(NO_CONTROLS));
     /// Seconds after which a receiver must show again that it wants deliveries.
-    ActivationInterval: integer(3_600, 31_536_000);
+    ActivationInterval: seconds(activation::EVERY.0, activation::EVERY.1);
+    /// Seconds that an attempt may take.
+    Timeout: seconds(Duration::from_secs(*TIMEOUT_SECONDS.start()), Duration::from_secs(*TIMEOUT_SECONDS.end()));
+    /// Deliveries a second, over all nodes.
+    DeliveryRate: integer(*RATE.start(), *RATE.end());
     /// Seconds for which the secrets before sign too.
-    Overlap: integer(0, 604_800);
+    Overlap: seconds(Duration::ZERO, Duration::from_secs(secret::OVERLAP_SECONDS_MAX));
     /// How long tokens live, in seconds.
     TokenLifetime: integer(TokenTtl::MIN.into(), TokenTtl::MAX.into());
     /// A label for people.
@@ -202,6 +209,12 @@ pub(in crate::api) fn cursor() -> Object {
 
 pub(in crate::api) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// A whole number of seconds.
+pub(in crate::api) fn seconds(least: Duration, most: Duration) -> ObjectBuilder {
+    let whole = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+    integer(whole(least), whole(most))
 }
 
 /// A whole number of a range.

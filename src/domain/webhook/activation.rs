@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::time::Timestamp;
 
 /// How often it may be asked to.
-const EVERY: (Duration, Duration) = (Duration::from_hours(1), Duration::from_hours(365 * 24));
+pub const EVERY: (Duration, Duration) = (Duration::from_hours(1), Duration::from_hours(365 * 24));
 
 /// How it shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

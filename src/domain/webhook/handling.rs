@@ -7,13 +7,13 @@ use crate::domain::retry::RetryPolicy;
 /// The most waits that a schedule of its own has.
 pub const WAITS_MAX: usize = 20;
 /// The longest of them.
-const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
+pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
 /// How long all of them together may last.
 const WAITS_TOTAL_MAX: Duration = Duration::from_hours(14 * 24);
 /// How long an attempt may take, in seconds.
-const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=30;
+pub const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=30;
 /// How many deliveries a second may be asked for.
-const RATE: std::ops::RangeInclusive<u32> = 1..=10_000;
+pub const RATE: std::ops::RangeInclusive<u32> = 1..=10_000;
 
 /// What a webhook chose; by default as for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

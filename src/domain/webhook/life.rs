@@ -132,6 +132,9 @@ impl WebhookState {
         !matches!(self, Self::Disabled { .. })
     }
 
+    /// Every word for one.
+    pub const NAMES: [&'static str; 4] = ["active", "failing", "pending", "disabled"];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "active",

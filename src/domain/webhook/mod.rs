@@ -1,8 +1,8 @@
 //! A webhook: where to, about what, and how it is written.
 
-mod activation;
+pub mod activation;
 mod declared;
-mod handling;
+pub mod handling;
 pub mod headers;
 pub mod life;
 pub mod members;

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 const PREFIX: &str = "whsec_";
 const BYTES: RangeInclusive<usize> = 24..=64;
 
+/// How long two secrets may sign, in seconds.
+pub const OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3_600;
+
 /// The text is no such secret. It is not repeated here: it may be one with a slip of the pen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is {PREFIX} and base64 of {} to {} bytes; leave it out to have one made", BYTES.start(), BYTES.end())]

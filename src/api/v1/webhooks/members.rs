@@ -9,14 +9,14 @@ use utoipa::openapi::schema::{ArrayBuilder, Schema};
 use crate::api::body::{Faults, Whole};
 use crate::api::openapi::shapes;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::webhook::handling::WAIT_MAX;
+use crate::domain::webhook::secret::OVERLAP_SECONDS_MAX;
 use crate::domain::webhook::{Activation, ActivationMethod, DeliveryRate, WAITS_MAX, members};
 
 pub(super) use crate::domain::webhook::members::{
     MASK, all_headers, audience, description, format, headers, subscriptions, token_type,
 };
 
-/// How long two secrets may sign.
-pub(super) const OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3_600;
 pub(super) const OVERLAP_SECONDS_STANDARD: u64 = 24 * 3_600;
 
 /// A schedule of a webhook's own.
@@ -30,7 +30,7 @@ pub(super) struct Retry {
 
 /// What a schedule may be, as it is described: beside this, all of it lasts 14 days at most.
 fn waits() -> Schema {
-    let wait = shapes::integer(1, 604_800).description(Some("Seconds before the next attempt."));
+    let wait = shapes::seconds(Duration::from_secs(1), WAIT_MAX).description(Some("Seconds before the next attempt."));
     ArrayBuilder::new().items(wait).max_items(Some(WAITS_MAX)).into()
 }
 

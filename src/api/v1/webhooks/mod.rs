@@ -56,9 +56,9 @@ pub(super) struct CreateWebhook {
     v1a: Option<bool>,
     #[schema(value_type = Option<Retry>)]
     retry: Option<Object<Retry>>,
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
+    #[schema(value_type = Option<shapes::Timeout>)]
     timeout_seconds: Option<Whole<u64>>,
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000)]
+    #[schema(value_type = Option<shapes::DeliveryRate>)]
     rate_limit: Option<Whole<u32>>,
     #[schema(value_type = Option<ActivationWish>)]
     activation: Option<Object<ActivationWish>>,
@@ -172,10 +172,10 @@ pub(super) struct ChangeWebhook {
     #[schema(value_type = Option<Retry>)]
     retry: Patched<Object<Retry>>,
     #[serde(default)]
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 30)]
+    #[schema(value_type = Option<shapes::Timeout>)]
     timeout_seconds: Patched<Whole<u64>>,
     #[serde(default)]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000)]
+    #[schema(value_type = Option<shapes::DeliveryRate>)]
     rate_limit: Patched<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<ActivationWish>)]
