@@ -42,13 +42,23 @@ pub enum FailureKind {
     Timeout,
     /// The connection broke, or what came back was not HTTP.
     Protocol,
+    /// The answer was larger than answers of its kind may be.
+    TooLarge,
     /// We could not sign or write the delivery; the receiver never heard of it.
     Internal,
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 7] =
-        [Self::Dns, Self::Blocked, Self::Connect, Self::Tls, Self::Timeout, Self::Protocol, Self::Internal];
+    pub const ALL: [Self; 8] = [
+        Self::Dns,
+        Self::Blocked,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Protocol,
+        Self::TooLarge,
+        Self::Internal,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +68,7 @@ impl FailureKind {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
             Self::Internal => "internal",
         }
     }

@@ -14,7 +14,7 @@ use reqwest::{Client, ClientBuilder, Method, Request, Response, retry};
 use url::{Host, Url};
 
 use super::address::AddressPolicy;
-use super::reply::{self, Reply};
+use super::reply::{self, Answer, Reply};
 use crate::domain::delivery::{ATTEMPT_WITHIN, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::CustomHeaders;
@@ -111,22 +111,27 @@ impl Egress {
             return Err(FailureKind::Blocked);
         }
         let mut deadline = pin!(tokio::time::sleep(budget(parcel.timeout)));
-        let answering = async {
-            match self.send(&self.pooled, &parcel).await {
-                // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
-                // the same attempt goes again on a new connection; at least once allows it.
-                Err(error) if is_stale_connection(&error) => self.send(&self.fresh, &parcel).await,
-                answered => answered,
-            }
-        };
         let answered = tokio::select! {
-            answered = answering => answered,
+            answered = self.exchange(&parcel) => answered,
             () = &mut deadline => return Err(FailureKind::Timeout),
         };
         match answered {
             Ok(response) => Ok(reply::read(response, now, deadline, self.excerpt_bytes_max).await),
             Err(error) => Err(kind_of(&error)),
         }
+    }
+
+    /// Sends a parcel whose answer is the point of it: all of it is read, or none of it counts. What is larger than
+    /// `bytes_max`, breaks off or does not end within the time is no answer.
+    pub async fn ask(&self, parcel: Parcel<'_>, bytes_max: usize) -> Result<Answer, FailureKind> {
+        if !self.may_reach(parcel.url) {
+            return Err(FailureKind::Blocked);
+        }
+        let asking = async {
+            let response = self.exchange(&parcel).await.map_err(|error| kind_of(&error))?;
+            reply::read_whole(response, bytes_max).await
+        };
+        tokio::time::timeout(budget(parcel.timeout), asking).await.unwrap_or(Err(FailureKind::Timeout))
     }
 
     /// Asks whether deliveries from an origin are welcome (CloudEvents 1.0, HTTP webhooks 4.1).
@@ -145,6 +150,15 @@ impl Egress {
             status_code: response.status().as_u16(),
             allowed_origin: allowed.map(|text| text.trim().to_owned()),
         })
+    }
+
+    async fn exchange(&self, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
+        match self.send(&self.pooled, parcel).await {
+            // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
+            // the same attempt goes again on a new connection; at least once allows it.
+            Err(error) if is_stale_connection(&error) => self.send(&self.fresh, parcel).await,
+            answered => answered,
+        }
     }
 
     async fn send(&self, client: &Client, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
@@ -249,7 +263,7 @@ fn is_stale_connection(error: &reqwest::Error) -> bool {
     error.is_request() && !error.is_connect() && !error.is_timeout() && !error.is_dns()
 }
 
-fn kind_of(error: &reqwest::Error) -> FailureKind {
+pub(super) fn kind_of(error: &reqwest::Error) -> FailureKind {
     if causes(error).any(|cause| cause.is::<Blocked>()) {
         FailureKind::Blocked
     } else if error.is_timeout() {

@@ -13,4 +13,4 @@ mod reply;
 pub use address::AddressPolicy;
 pub use client::{Egress, EgressError, Parcel, Question};
 pub use operator::{Fetched, OperatorClient};
-pub use reply::{EXCERPT_BYTES_MAX, Reply};
+pub use reply::{Answer, EXCERPT_BYTES_MAX, Reply};

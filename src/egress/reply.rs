@@ -3,11 +3,14 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use reqwest::header::RETRY_AFTER;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::Sleep;
 
+use super::client::kind_of;
+use crate::domain::delivery::FailureKind;
 use crate::domain::time::Timestamp;
 
 /// How much of an answer's body is read before the connection is given up.
@@ -22,6 +25,30 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The beginning of the body as text; what is not UTF-8 or cannot be stored is replaced.
     pub excerpt: String,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status_code: u16,
+    pub body: Bytes,
+}
+
+/// Reads an answer to its end.
+pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, FailureKind> {
+    let status_code = response.status().as_u16();
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
+        return Err(FailureKind::TooLarge);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| kind_of(&error))? {
+        if chunk.len() > bytes_max - body.len() {
+            return Err(FailureKind::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status_code, body: body.freeze() })
 }
 
 /// Reads an answer to its end so that its connection can serve again, or to a bound. What was answered is decided by its
