@@ -35,6 +35,23 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgres
 command -v cargo-fmt >/dev/null || rustup component add rustfmt
 command -v cargo-clippy >/dev/null || rustup component add clippy
 
+# What the receivers stand on comes over the network, while the compiler is busy.
+venv=tests/receivers/.venv
+others() {
+  wish golang-go golang-github-coreos-go-oidc-dev
+  wish php-cli php-phpseclib3
+  wish ruby ruby-jwt ruby-webrick
+  npm ci --silent --prefix tests/receivers/hanko
+  npm ci --silent --prefix tests/receivers/clients/node
+  npm ci --silent --prefix tests/receivers/vendors
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt -r tests/openapi/requirements.txt
+}
+others &
+others=$!
+# Whatever ends this script, it leaves nothing running.
+trap 'wait "$others" || true' EXIT
+
 say 'format'
 cargo fmt --check
 
@@ -54,15 +71,7 @@ say 'load, briefly: that everything accepted is delivered, not how fast'
 cargo test --locked --bench load -- --seconds 1 --database both closed open
 
 say 'receivers in other languages'
-wish golang-go golang-github-coreos-go-oidc-dev
-wish php-cli php-phpseclib3
-wish ruby ruby-jwt ruby-webrick
-npm ci --silent --prefix tests/receivers/hanko
-npm ci --silent --prefix tests/receivers/clients/node
-npm ci --silent --prefix tests/receivers/vendors
-venv=tests/receivers/.venv
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/receivers/python/requirements.txt -r tests/openapi/requirements.txt
+wait "$others"
 "$venv/bin/python" tests/receivers/run.py --signet target/debug/signet
 
 say 'everything that the description of the API allows and forbids, briefly'
