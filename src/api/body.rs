@@ -43,7 +43,7 @@ impl FromRequest<Api> for EventJson {
 }
 
 /// The bytes of a JSON body.
-struct RawJson(Bytes);
+pub(super) struct RawJson(pub(super) Bytes);
 
 impl FromRequest<Api> for RawJson {
     type Rejection = Problem;

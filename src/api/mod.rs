@@ -94,7 +94,10 @@ pub fn whole(routes: Router<Arc<Engine>>, engine: Arc<Engine>) -> Router {
 /// Names the request, bounds how long its body pauses, and writes down a problem with that name.
 async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Response {
     let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSES_FOR, body)));
-    let id = RequestId::from_bytes(engine.clock.id()).to_string();
+    let id = RequestId::from_bytes(engine.clock.id());
+    // For who tells others by which name they are asked.
+    request.extensions_mut().insert(id);
+    let id = id.to_string();
     let told = engine.terms.quota.map(|_| Told::default());
     if let Some(told) = &told {
         request.extensions_mut().insert(told.clone());

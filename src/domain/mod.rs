@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod call;
 pub mod catalogue;
 pub mod delivery;
 pub mod dialect;

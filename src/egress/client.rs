@@ -74,7 +74,7 @@ impl EgressError {
 pub struct Egress {
     policy: Arc<AddressPolicy>,
     pooled: Client,
-    /// Never reuses a connection: for the second try after a kept one turned out to be closed.
+    /// Never reuses a connection: for the second try after a kept one turned out to be closed, and for what is tried only once.
     fresh: Client,
     /// How much of an answer is kept.
     excerpt_bytes_max: usize,
@@ -124,11 +124,26 @@ impl Egress {
     /// Sends a parcel whose answer is the point of it: all of it is read, or none of it counts. What is larger than
     /// `bytes_max`, breaks off or does not end within the time is no answer.
     pub async fn ask(&self, parcel: Parcel<'_>, bytes_max: usize) -> Result<Answer, FailureKind> {
+        self.whole(&parcel, self.exchange(&parcel), bytes_max).await
+    }
+
+    /// The same, for what must not be done twice: on a new connection, since nobody knows what was done with what went over a
+    /// kept one that turned out to be closed.
+    pub async fn ask_once(&self, parcel: Parcel<'_>, bytes_max: usize) -> Result<Answer, FailureKind> {
+        self.whole(&parcel, self.send(&self.fresh, &parcel), bytes_max).await
+    }
+
+    async fn whole(
+        &self,
+        parcel: &Parcel<'_>,
+        exchange: impl Future<Output = Result<Response, reqwest::Error>>,
+        bytes_max: usize,
+    ) -> Result<Answer, FailureKind> {
         if !self.may_reach(parcel.url) {
             return Err(FailureKind::Blocked);
         }
         let asking = async {
-            let response = self.exchange(&parcel).await.map_err(|error| kind_of(&error))?;
+            let response = exchange.await.map_err(|error| kind_of(&error))?;
             reply::read_whole(response, bytes_max).await
         };
         tokio::time::timeout(budget(parcel.timeout), asking).await.unwrap_or(Err(FailureKind::Timeout))

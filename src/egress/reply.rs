@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderValue, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::Sleep;
@@ -32,11 +32,21 @@ pub struct Reply {
 pub struct Answer {
     pub status_code: u16,
     pub body: Bytes,
+    /// As it came: what it means depends on when it is read.
+    retry_after: Option<HeaderValue>,
+}
+
+impl Answer {
+    /// When whoever answered wants to be asked again.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        retry_after(self.retry_after.as_ref()?.to_str().ok()?, now)
+    }
 }
 
 /// Reads an answer to its end.
 pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, FailureKind> {
     let status_code = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).cloned();
     let announced = response.content_length().unwrap_or(0);
     if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
         return Err(FailureKind::TooLarge);
@@ -48,7 +58,7 @@ pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status_code, body: body.freeze() })
+    Ok(Answer { status_code, body: body.freeze(), retry_after })
 }
 
 /// Reads an answer to its end so that its connection can serve again, or to a bound. What was answered is decided by its

@@ -17,6 +17,7 @@ mod allowances;
 mod announce;
 pub mod audit;
 mod bodies;
+pub mod calls;
 pub mod catalogue;
 pub mod clock;
 mod cursors;
@@ -65,6 +66,7 @@ use access::KnownCallers;
 use addressees::Addressees;
 use allowances::Allowances;
 use bodies::Bodies;
+use calls::Places;
 use catalogue::known::Catalogues;
 use clock::Clock;
 use ingest::Intake;
@@ -114,6 +116,7 @@ pub struct Engine {
     allowances: Allowances,
     addressees: Addressees,
     bodies: Bodies,
+    calls: Places,
     catalogues: Catalogues,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
@@ -180,6 +183,7 @@ impl Engine {
             allowances: Allowances::default(),
             addressees: Addressees::default(),
             bodies: Bodies::default(),
+            calls: Places::default(),
             catalogues: Catalogues::default(),
             intake,
             verdicts,

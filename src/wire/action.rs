@@ -2,22 +2,28 @@
 //! UserHub's receivers verify it.
 //!
 //! A signature covers the timestamp and the body. It does not cover the action, because those receivers would not verify it
-//! then: whoever has seen a delivery can relabel it for five minutes. What an event is about stands in the body too.
+//! then: whoever has seen a delivery or a call can relabel it for five minutes. What an event is about stands in the body too.
 
 use std::borrow::Cow;
 use std::io;
 
+use bytes::Bytes;
 use url::Url;
 
-use super::{Draft, Envelope, JSON, Letter, Occasion, Style, with_data};
+use super::{Draft, Envelope, JSON, Letter, Occasion, Style, standard, with_data};
+use crate::domain::call::UserAction;
 use crate::domain::event::Event;
 use crate::domain::event_type::{CHALLENGE, EventType};
+use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
 
 pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, draft, dress };
 
 /// The name of the action in the query.
 const ACTION: &str = "action";
+/// The action of an event, and the one of a challenge.
+const EVENT: &str = "events.handle";
+const CHALLENGED: &str = "challenge";
 /// Members that the body of an event has besides its data.
 const MEMBERS: [&str; 3] = ["id", "time", "type"];
 
@@ -32,9 +38,34 @@ fn draft<'a>(event: &'a Event, _: &'a Envelope<'a>, _: Timestamp) -> io::Result<
 }
 
 fn dress(event: &Event, envelope: &Envelope<'_>, occasion: Occasion, letter: &mut Letter) {
+    let action = if event.event_type.as_str() == CHALLENGE { CHALLENGED } else { EVENT };
+    name(action, envelope, occasion.now, letter);
+}
+
+/// A call: an action that its receiver carries out and answers, signed like a delivery.
+pub fn call(
+    (action, request_id): (UserAction, RequestId),
+    body: Bytes,
+    envelope: &Envelope<'_>,
+    now: Timestamp,
+) -> Letter {
+    let [id, timestamp, signature] = standard::headers(request_id.to_string(), now, &body, envelope);
+    let mut letter = Letter {
+        url: None,
+        content_type: JSON,
+        headers: [id, timestamp, signature, ("webhook-attempt", "1".to_owned())],
+        own_headers: Vec::new(),
+        body,
+        kid: None,
+    };
+    name(action.as_str(), envelope, now, &mut letter);
+    letter
+}
+
+/// Says in the URL and in a header what is asked, and signs it.
+fn name(action: &str, envelope: &Envelope<'_>, now: Timestamp, letter: &mut Letter) {
     let prefix = &envelope.dialect.prefix;
-    let action = if event.event_type.as_str() == CHALLENGE { "challenge" } else { "events.handle" };
-    let timestamp = occasion.now.as_seconds().to_string();
+    let timestamp = now.as_seconds().to_string();
     let signed = [timestamp.as_bytes(), b".", &letter.body];
     let signatures: Vec<String> = envelope.secrets.iter().map(|secret| secret.authenticate_by_text(&signed)).collect();
     letter.url = Some(with_action(envelope.url, action));

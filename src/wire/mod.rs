@@ -8,6 +8,7 @@ pub mod set;
 pub mod signed;
 pub mod standard;
 pub mod token;
+pub mod users;
 
 use std::fmt;
 use std::io::{self, Write as _};

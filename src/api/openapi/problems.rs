@@ -1,6 +1,7 @@
 //! Problems as they are described: what several operations answer alike stands once, among the components.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -12,12 +13,10 @@ use utoipa::openapi::{Header, Ref, Response};
 
 use super::described::{response, schema};
 use super::shapes;
-use crate::api::problem::{Problem, Written};
+use crate::api::problem::{Problem, RETRY_AFTER_MAX, Written};
 
 /// What stands for the name of a request in examples.
 const REQUEST_ID: &str = "req_01J9ZW3K8Q5T7B2M4N6P8R0S1V";
-/// The longest that somebody is told to wait, in seconds.
-const RETRY_AFTER_MAX: u32 = 86_400;
 
 /// The answers of all operations that were described so far.
 #[derive(Default)]
@@ -72,7 +71,7 @@ fn answer(status: StatusCode, examples: Vec<(String, Value)>) -> Response {
     let response = response(words).content("application/problem+json", content);
     let may_come_back = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if may_come_back {
-        let seconds = Header::builder().schema(Some(schema(shapes::integer(0, RETRY_AFTER_MAX))));
+        let seconds = Header::builder().schema(Some(schema(shapes::seconds(Duration::ZERO, RETRY_AFTER_MAX))));
         return response.header("Retry-After", seconds.build()).build();
     }
     response.build()

@@ -11,6 +11,7 @@ use utoipa::openapi::schema::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::access;
+use crate::domain::call::users;
 use crate::domain::catalogue;
 use crate::domain::delivery::{DeliveryState, FailureKind};
 use crate::domain::dialect;
@@ -130,6 +131,25 @@ shapes! {
     TokenLifetime: integer(TokenTtl::MIN.into(), TokenTtl::MAX.into());
     /// A label for people.
     ApiKeyLabel: text().max_length(Some(access::LABEL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// What a receiver is asked.
+    UserAction: one_of(users::UserAction::ALL.map(users::UserAction::as_str));
+    /// What a receiver knows a user by.
+    UserId: text().min_length(Some(1)).max_length(Some(users::USER_ID_CHARS_MAX)).pattern(Some(NO_CONTROLS)).examples([json!("usr_1")]);
+    /// How a user is called.
+    UserDisplayName: text().max_length(Some(users::DISPLAY_NAME_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// A user's address.
+    UserEmail: text().max_length(Some(users::EMAIL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// A number as E.164 has it.
+    UserPhoneNumber: text().pattern(Some(phone_pattern())).examples([json!("+12125550123")]);
+    /// Where a picture of a user is.
+    UserImageUrl: text().max_length(Some(users::IMAGE_URL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
+    /// How many users a page may have.
+    UserPageSize: integer(*users::PAGE_SIZE.start(), *users::PAGE_SIZE.end());
+    /// What a receiver called the next page.
+    UserPageToken: text().max_length(Some(users::PAGE_TOKEN_CHARS_MAX));
+    /// What a receiver answered: `{"users", "nextPageToken"?}` to `users.list`, a user with at least an `id` to `users.get`, `users.create` and
+    /// `users.update`, `{}` to `users.delete`.
+    UserAnswer: ObjectBuilder::new().property("users", ArrayBuilder::new().items(answered_user())).property("nextPageToken", any_of([Type::String, Type::Null]));
     /// Any JSON that every receiver reads alike (RFC 7493): no member twice, at most 64 levels. It is signed byte for byte as it comes.
     Json: ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     /// A JSON Schema (draft 2020-12 unless it says otherwise) without references to elsewhere, or null for none.
@@ -239,6 +259,17 @@ fn any_of<const N: usize>(types: [Type; N]) -> ObjectBuilder {
 fn id(prefix: &str) -> ObjectBuilder {
     let example: Value = format!("{prefix}_{ULID_EXAMPLE}").into();
     text().pattern(Some(format!("^{prefix}_{ULID}$"))).examples([example])
+}
+
+/// What [`users::phone_number`] takes.
+fn phone_pattern() -> String {
+    let (least, most) = (users::PHONE_DIGITS.start() - 1, users::PHONE_DIGITS.end() - 1);
+    format!("^\\+[1-9][0-9]{{{least},{most}}}$")
+}
+
+/// What every user in an answer has; the rest is the receiver's.
+fn answered_user() -> ObjectBuilder {
+    ObjectBuilder::new().property("id", text()).required("id")
 }
 
 fn imported_types() -> ObjectBuilder {

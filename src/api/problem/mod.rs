@@ -5,6 +5,7 @@
 mod table;
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -32,16 +33,20 @@ pub(in crate::api) struct Problem {
     title: &'static str,
     detail: String,
     faults: Vec<Fault>,
+    /// When to come back, where somebody else says it.
+    retry_after: Option<Duration>,
 }
 
 /// Somebody else is being answered the same.
 const IN_PROGRESS: &str = "idempotency_in_progress";
 /// Clients that were told to come back wait this long.
 const COME_BACK_AFTER: &str = "1";
+/// Nobody is told to wait for longer.
+pub(in crate::api) const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), faults: Vec::new() }
+        Self { status, code, title, detail: detail.into(), faults: Vec::new(), retry_after: None }
     }
 
     pub(in crate::api) fn no_route() -> Self {
@@ -61,6 +66,12 @@ impl Problem {
     /// Also the answer for what exists but belongs to another tenant.
     pub(in crate::api) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("this tenant has no such {what}"))
+    }
+
+    /// Not the answer of a receiver that has no handler for it.
+    pub(in crate::api) fn unknown_action(known: &[&str]) -> Self {
+        let detail = format!("there is no such action; there are {}", known.join(", "));
+        Self::new(StatusCode::NOT_FOUND, "unknown_action", "No such action", detail)
     }
 
     pub(in crate::api) fn no_tenant() -> Self {
@@ -201,6 +212,9 @@ impl Problem {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.min(RETRY_AFTER_MAX).as_secs()));
         }
         response
     }

@@ -3,8 +3,11 @@
 use axum::http::StatusCode;
 
 use super::{Fault, Problem};
+use crate::domain::call::{Failure, Told};
+use crate::domain::delivery::FailureKind;
 use crate::domain::key_ring::{CannotRevoke, CannotRotate};
 use crate::engine::access::CreateKeyError;
+use crate::engine::calls::CallError;
 use crate::engine::catalogue::known::JudgeError;
 use crate::engine::catalogue::{CatalogueError, Fault as SchemaFault};
 use crate::engine::deliveries::RetryError;
@@ -212,5 +215,45 @@ impl From<CreateKeyError> for Problem {
             CreateKeyError::Store(error) => error.into(),
             CreateKeyError::NoRandomness(error) => Self::internal().because(&error),
         }
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::WrongFormat(_) => Self::conflict("wrong_format", error.to_string()),
+            CallError::Disabled => Self::conflict("webhook_disabled", error.to_string()),
+            CallError::Pending => Self::conflict("webhook_pending", error.to_string()),
+            CallError::TooMany => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_calls", "Too many calls", error.to_string())
+            }
+            CallError::Failed(failure) => failure.into(),
+            CallError::Signing(error) => Self::internal().because(&error),
+            CallError::MayNotSign(error) => error.into(),
+            CallError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Statuses and codes of these are the domain's.
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let doubt = if failure.is_in_doubt() { "; whether it was done is not known" } else { "" };
+        let detail = match &failure {
+            Failure::Refused { code, message, .. } => format!("the receiver answered {}: {message}", code.as_str()),
+            Failure::Unverified { message } => format!(
+                "the receiver could not verify that it was asked by this webhook: {message}; compare its secret, its clock and the tenant's header_prefix"
+            ),
+            Failure::Malformed { detail } => format!("what the receiver answered cannot be used: {detail}{doubt}"),
+            Failure::Unanswered(FailureKind::Internal) => return Self::internal(),
+            // The same for every address, so that nobody can map a network by asking.
+            Failure::Unanswered(FailureKind::Blocked) => {
+                "the receiver's host may not be reached by webhooks; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW".to_owned()
+            }
+            Failure::Unanswered(kind) => format!("the receiver did not answer ({}){doubt}", kind.as_str()),
+        };
+        let Told { status, code } = failure.told();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        Self { retry_after: failure.retry_after(), ..Self::new(status, code, "No answer of the receiver's", detail) }
     }
 }

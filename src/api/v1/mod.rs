@@ -1,6 +1,7 @@
 //! Version 1 of the API: one file per resource, and what each request shape means. [`ROUTES`] is all of it: the router is
 //! built from that table and from nothing else, so what goes through the table goes through every route.
 
+mod actions;
 mod api_keys;
 mod audit_log;
 mod deliveries;
@@ -83,7 +84,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 35] = [
+pub static ROUTES: [Route; 36] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish), described::events::publish)
         .taking(EVENT_BYTES_MAX)
         .doing_once(),
@@ -117,6 +118,13 @@ pub static ROUTES: [Route; 35] = [
         WebhooksWrite,
         || post(webhooks::rotate_secret),
         described::webhooks::rotate_secret,
+    ),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/actions/{action}",
+        WebhooksWrite,
+        || post(actions::call),
+        described::actions::call,
     ),
     route(
         Method::POST,

@@ -1,6 +1,7 @@
 //! What the contract says of the API, of the key sets and of what a delivery looks like, asked over real HTTP.
 
 mod access;
+mod actions;
 mod activation;
 mod audit_log;
 mod cursors;
@@ -65,6 +66,7 @@ impl Ids<'_> {
             };
         let path = route.path.replace("{id}", id).replace("{event_id}", self.event).replace("{kid}", self.kid);
         let path = path.replace("presets/{name}", "presets/hanko").replace("{name}", self.event_type);
+        let path = path.replace("{action}", "users.delete");
         assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
         format!("{} {path}", route.method)
     }
@@ -83,6 +85,7 @@ fn body(route: &Route, receiver_url: &str) -> String {
         }
         ("POST", "/v1/webhooks/{id}/replay") => json!({"from": "2026-03-01T00:00:00Z"}),
         ("POST", "/v1/webhooks/{id}/test") => json!({"event": "user.created"}),
+        ("POST", "/v1/webhooks/{id}/actions/{action}") => json!({"id": "usr_1"}),
         ("POST", "/v1/admin/keys/rotate") => json!({"force": true}),
         ("POST", "/v1/admin/tenants") => json!({"name": "acme"}),
         ("PATCH", "/v1/admin/tenants/{id}") => json!({"name": "changed"}),

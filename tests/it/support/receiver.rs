@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -21,6 +21,7 @@ use super::until;
 /// One request that came in.
 #[derive(Debug, Clone)]
 pub struct Received {
+    pub query: String,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -66,6 +67,7 @@ struct Shop {
     status: AtomicU16,
     retry_after_seconds: AtomicU64,
     answers_after_ms: AtomicU64,
+    json: Mutex<Option<String>>,
     is_holding: watch::Sender<bool>,
 }
 
@@ -104,6 +106,11 @@ impl Receiver {
         self.shop.answers_after_ms.store(u64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Answers with this JSON from now on.
+    pub fn saying(&self, json: &str) {
+        *self.shop.json.lock().unwrap() = Some(json.to_owned());
+    }
+
     /// Answers nobody from now on, until it lets go.
     pub fn holding(&self) {
         self.shop.is_holding.send_replace(true);
@@ -124,8 +131,13 @@ impl Receiver {
     }
 }
 
-async fn receive(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes) -> Response {
-    shop.received.lock().unwrap().push(Received { headers, body });
+async fn receive(
+    State(shop): State<Arc<Shop>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shop.received.lock().unwrap().push(Received { query: query.unwrap_or_default(), headers, body });
     let wait = shop.answers_after_ms.load(Ordering::SeqCst);
     if wait > 0 {
         tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -133,8 +145,13 @@ async fn receive(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes)
     // An error would mean that the receiver is gone, and this is the receiver.
     let _ = shop.is_holding.subscribe().wait_for(|is_holding| !is_holding).await;
     let status = StatusCode::from_u16(shop.status.load(Ordering::SeqCst)).unwrap();
-    match shop.retry_after_seconds.load(Ordering::SeqCst) {
-        0 => (status, "as told").into_response(),
-        seconds => (status, [("retry-after", seconds.to_string())], "later").into_response(),
+    let json = shop.json.lock().unwrap().clone();
+    match (shop.retry_after_seconds.load(Ordering::SeqCst), json) {
+        (0, None) => (status, "as told").into_response(),
+        (0, Some(json)) => (status, [("content-type", "application/json")], json).into_response(),
+        (seconds, json) => {
+            let words = json.unwrap_or_else(|| "later".to_owned());
+            (status, [("retry-after", seconds.to_string())], words).into_response()
+        }
     }
 }

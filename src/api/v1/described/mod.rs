@@ -1,6 +1,7 @@
 //! What the description of the API says of each route: what it is for, what it takes and answers with an example of each, and
 //! what it refuses beside what every route does. What a route does is in the file of its resource.
 
+pub(super) mod actions;
 pub(super) mod api_keys;
 pub(super) mod audit_log;
 pub(super) mod deliveries;
