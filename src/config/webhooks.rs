@@ -196,9 +196,10 @@ impl Reading {
         let headers: Option<BTreeMap<String, String>> = self.read("headers", "is a table of texts by name");
         let headers = headers.unwrap_or_default().into_iter().map(|(name, value)| (name, Some(value)));
         let headers = members::all_headers(headers, self);
+        let format = format.flatten().unwrap_or(Format::Token);
         let secret = self.text("secret").map(Secret::new);
         if let Some(secret) = &secret {
-            drop(self.take("/secret", secret::read(secret.reveal())));
+            self.take("/secret", secret::suits(secret.reveal(), format));
         }
         let has_key_pair: Option<bool> = self.read("v1a", "is true or false");
         let retry: Option<Retry> =
@@ -219,7 +220,7 @@ impl Reading {
             url: url?,
             subscriptions: subscriptions?,
             description: description.unwrap_or_default(),
-            format: format.flatten().unwrap_or(Format::Token),
+            format,
             token_type: token_type.flatten().unwrap_or(TokenType::Jwt),
             audience,
             headers,

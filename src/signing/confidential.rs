@@ -7,7 +7,7 @@ use super::WebhookKeyPair;
 use super::digest::{self, WebhookSecret};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{CustomHeaders, HeaderName};
+use crate::domain::webhook::{CustomHeaders, Format, HeaderName, MalformedSecret, secret};
 
 /// How many secrets sign at a time.
 const SECRETS_MAX: usize = 8;
@@ -64,7 +64,8 @@ impl Confidential {
     /// Reads what was sealed. A record of a webhook that never had more than one secret may be that secret alone.
     pub fn read(plain: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(plain).ok()?;
-        if WebhookSecret::parse(text).is_some() {
+        // Another vendor's secret never stood alone, and might look like a record.
+        if secret::read(text).is_ok() {
             return Some(Self::new(Secret::new(text.to_owned()), CustomHeaders::default()));
         }
         let record: Record = serde_json::from_str(text).ok()?;
@@ -116,6 +117,12 @@ impl Confidential {
     pub fn is_signed_with(&self, secret: &Secret<String>) -> bool {
         let lasting = self.secrets.last().map(|lasting| lasting.text.reveal().as_bytes());
         lasting.is_some_and(|lasting| digest::equal(lasting, secret.reveal().as_bytes()))
+    }
+
+    /// Whether the secret that does not expire is one for this format. Those that do may be of any form: their signatures stand
+    /// beside its own.
+    pub fn suits(&self, format: Format) -> Result<(), MalformedSecret> {
+        self.secrets.last().map_or(Ok(()), |lasting| secret::suits(lasting.text.reveal(), format))
     }
 
     /// Whether as many secrets sign as may.
@@ -205,6 +212,20 @@ mod tests {
         assert_eq!(expiries(&read), [None]);
         assert!(Confidential::read(b"{\"secrets\":[],\"headers\":[]}").is_none());
         assert!(Confidential::read(b"nonsense").is_none());
+    }
+
+    #[test]
+    fn a_vendor_s_secret_that_looks_like_a_record_is_read_as_what_it_is() {
+        let text = r#"{"secrets":[{"text":"mine"}],"headers":[]}"#;
+        let confidential = Confidential::new(Secret::new(text.to_owned()), CustomHeaders::default());
+
+        let read = Confidential::read(&confidential.write()).unwrap();
+
+        assert!(read.is_signed_with(&Secret::new(text.to_owned())) && read.signers().is_some());
+        assert!(read.suits(Format::Signed).is_ok() && read.suits(Format::Token).is_err());
+        assert!(
+            Confidential::read(text.as_bytes()).is_some_and(|read| !read.is_signed_with(&Secret::new(text.to_owned())))
+        );
     }
 
     #[test]

@@ -49,9 +49,9 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The secret that a webhook shares with us: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0).
+/// The secret that a webhook shares with us, as Standard Webhooks 1.0 writes it or as another vendor has.
 pub struct WebhookSecret {
-    /// The bytes that the text stands for.
+    /// The bytes that the text stands for, and those of the text where it stands for none.
     key: hmac::Key,
     /// The text itself, which is the key to receivers that read no base64.
     text_key: hmac::Key,
@@ -63,9 +63,9 @@ impl WebhookSecret {
         secret::written(random)
     }
 
-    /// Reads what [`WebhookSecret::text`] wrote, or somebody else in the same way.
+    /// Reads what [`WebhookSecret::text`] wrote, or somebody else.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = secret::read(text).ok()?;
+        let bytes = secret::key(text).ok()?;
         Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), text_key: text_key(text) })
     }
 
@@ -143,5 +143,19 @@ mod tests {
         let signature = secret.authenticate(&[b"evt_1", b".", b"1700000000", b".", b"{}"]);
 
         assert_eq!(signature, "a1DASGgVAakARPzCBfaKZ61ux1lULadh72WCLbrcpuA=");
+    }
+
+    #[test]
+    fn a_secret_of_another_vendor_s_signs_with_its_own_bytes() {
+        // Made with Python: hmac.new(b"6B5yry-of-a-vendor", b"evt_1.1700000000.{}", "sha256").
+        let secret = WebhookSecret::parse("6B5yry-of-a-vendor").unwrap();
+        let parts: [&[u8]; 5] = [b"evt_1", b".", b"1700000000", b".", b"{}"];
+
+        assert_eq!(secret.authenticate(&parts), "8pSBrUAJUxWi8bzLhBStAt5MxPCUIsV9ucpHEzvB/xo=");
+        assert_eq!(
+            secret.authenticate_by_text(&parts),
+            "f29481ad40095315a2f1bccb8414ad02de4cc4f09422c57db9ca47133bc1ff1a"
+        );
+        assert!(WebhookSecret::parse("too short").is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! What a webhook is sent in each format, and which of its tenant's and its own settings shape it.
 
 mod action;
+mod brought;
 mod set;
 mod signed;
 mod standard;

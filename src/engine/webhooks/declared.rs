@@ -103,6 +103,13 @@ impl Engine {
                     fault(&format!("/events/{}", unknown.at), &unknown.detail);
                 }
             }
+            if let Some(present) = present.filter(|present| present.format != wish.format && wish.secret.is_none()) {
+                let mut reader = self.store.read().await?;
+                match self.keeps_suitable_secret(reader.conn(), present.id, wish.format).await {
+                    Err(error @ WebhookError::UnsuitableSecret) => fault("/format", &error.to_string()),
+                    kept => kept?,
+                }
+            }
             wishes.push((tenant_id, wish));
         }
         if faults.is_empty() { Ok(wishes) } else { Err(DeclareError::Faulty(faults)) }

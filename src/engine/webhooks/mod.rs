@@ -139,6 +139,10 @@ pub enum WebhookError {
     Header(#[from] MalformedHeader),
     #[error(transparent)]
     MalformedSecret(#[from] MalformedSecret),
+    #[error(
+        "goes with a secret that is whsec_ and base64 of 24 to 64 bytes, and this webhook's is another vendor's; rotate it first"
+    )]
+    UnsuitableSecret,
     #[error(transparent)]
     TooManySecrets(#[from] TooManySecrets),
     #[error("the tenant has {WEBHOOKS_MAX} webhooks, and no more are taken; delete those that nobody needs")]
@@ -216,7 +220,7 @@ impl Engine {
             created_at: now,
             updated_at: now,
         };
-        let secret = self.signing_secret(wish.secret)?;
+        let secret = self.signing_secret(wish.secret, webhook.format)?;
         let mut confidential = Confidential::new(secret.clone(), wish.headers);
         if wish.has_key_pair {
             webhook.public_key = Some(self.add_key_pair(&mut confidential, now, now)?);

@@ -7,7 +7,7 @@ use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{Webhook, secret};
+use crate::domain::webhook::{Format, Webhook, secret};
 use crate::engine::keys::KeysError;
 use crate::engine::{Engine, audit};
 use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
@@ -32,10 +32,10 @@ impl Engine {
         next: Option<Secret<String>>,
         overlap: Duration,
     ) -> Result<Option<RotatedSecret>, WebhookError> {
-        let next = self.signing_secret(next)?;
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         let Some(mut webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+        let next = self.signing_secret(next, webhook.format)?;
         let now = self.clock.now();
         let action = Action::WebhookChanged { id: id.to_string(), members: vec!["secret"], seen: Vec::new() };
         audit::record(tx.conn(), tenant_id, (actor, now), &[action]).await?;
@@ -66,6 +66,9 @@ impl Engine {
         webhook: &mut Webhook,
         change: &Change,
     ) -> Result<Option<String>, WebhookError> {
+        if change.format.is_some() && change.secret.is_none() {
+            self.keeps_suitable_secret(conn, webhook.id, webhook.format).await?;
+        }
         let key_pair = change.has_key_pair.filter(|wished| *wished != webhook.public_key.is_some());
         if change.headers.is_empty() && change.secret.is_none() && key_pair.is_none() {
             return Ok(None);
@@ -107,13 +110,32 @@ impl Engine {
         Ok(pair.public_text())
     }
 
-    pub(super) fn signing_secret(&self, supplied: Option<Secret<String>>) -> Result<Secret<String>, WebhookError> {
+    pub(super) fn signing_secret(
+        &self,
+        supplied: Option<Secret<String>>,
+        format: Format,
+    ) -> Result<Secret<String>, WebhookError> {
         match supplied {
             None => Ok(Secret::new(secret::written(&self.clock.secret_bytes()?))),
             Some(secret) => {
-                secret::read(secret.reveal())?;
+                secret::suits(secret.reveal(), format)?;
                 Ok(secret)
             }
+        }
+    }
+
+    /// Refuses a format for which the webhook's secret is none.
+    pub(super) async fn keeps_suitable_secret(
+        &self,
+        conn: &mut Conn,
+        id: WebhookId,
+        format: Format,
+    ) -> Result<(), WebhookError> {
+        match self.confidential(conn, id).await {
+            Ok(confidential) => confidential.suits(format).map_err(|_| WebhookError::UnsuitableSecret),
+            // What cannot be opened signs nothing either way.
+            Err(WebhookError::Signing(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use signet::domain::webhook::Format;
 use signet::engine::webhooks::DeclareError;
 
 use super::{SECRET, declare, declaring, shown, stored};
@@ -117,4 +118,31 @@ async fn a_list_with_a_blocked_address_changes_nothing() {
 
     assert!(told[0].contains("list its network in SIGNET_EGRESS_ALLOW"), "{told:?}");
     assert_eq!(stored(&service).await[0].url.as_str(), "http://127.0.0.1:9/");
+}
+
+#[tokio::test]
+async fn a_vendor_s_secret_is_declared_for_formats_that_sign_with_its_text_and_for_no_other() {
+    let service = Service::start().await;
+    let wish = |format: &str, secret: Option<&str>| {
+        let mut wish = json!({"url": "http://127.0.0.1:9/", "events": ["user"], "format": format});
+        if let Some(secret) = secret {
+            wish["secret"] = json!(secret);
+        }
+        json!([wish])
+    };
+    let theirs = Some("hunter2-of-another-vendor");
+
+    declare(&service, &wish("signed", theirs)).await.unwrap();
+    declare(&service, &wish("action", None)).await.unwrap();
+    let kept = faults(&service, &wish("token", None)).await;
+    let formats: Vec<Format> = stored(&service).await.iter().map(|webhook| webhook.format).collect();
+    declare(&service, &wish("token", Some(SECRET))).await.unwrap();
+    let installation = Installation::new().with(&[("SIGNET_WEBHOOKS", &wish("set", theirs).to_string())]);
+    let ended = installation.run(&["serve"]);
+
+    assert_eq!(formats, [Format::Action]);
+    assert!(kept.len() == 1 && kept[0].starts_with("`[0].format` in SIGNET_WEBHOOKS: goes with a secret"), "{kept:?}");
+    let told =
+        "`[0].secret` in SIGNET_WEBHOOKS: is whsec_ and base64 of 24 to 64 bytes, save where the format is signed";
+    assert!(ended.code == Some(1) && ended.said.contains(told) && !ended.said.contains("hunter2"), "{}", ended.said);
 }
