@@ -20,7 +20,7 @@ use crate::domain::webhook::{DECLARED_MAX, DeclaredWebhook, Format, Handling, Pl
 pub(super) const NAME: &str = "webhooks";
 
 /// `callback` is what Hanko calls the URL.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "url",
     "callback",
     "events",
@@ -32,6 +32,7 @@ const MEMBERS: [&str; 15] = [
     "headers",
     "secret",
     "v1a",
+    "encryption",
     "retry",
     "timeout_seconds",
     "rate_limit",
@@ -165,6 +166,13 @@ struct Retry {
     schedule: Vec<u64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encryption {
+    jwk: Option<Value>,
+    jwks_url: Option<String>,
+}
+
 /// A declaration that is being read: what was read of it is not among its members any more.
 struct Reading {
     place: Place,
@@ -202,6 +210,11 @@ impl Reading {
             self.take("/secret", secret::suits(secret.reveal(), format));
         }
         let has_key_pair: Option<bool> = self.read("v1a", "is true or false");
+        let encryption: Option<Encryption> =
+            self.read("encryption", "is a table with a jwk, or with the jwks_url of several");
+        let encryption = encryption.and_then(|Encryption { jwk, jwks_url }| {
+            members::encryption((jwk.map(|jwk| jwk.to_string()), jwks_url), plain_http, self)
+        });
         let retry: Option<Retry> =
             self.read("retry", "is a table with a schedule in whole seconds: { schedule = [5, 300] }");
         let timeout: Option<u64> = self.read("timeout_seconds", "is a whole number");
@@ -226,6 +239,7 @@ impl Reading {
             headers,
             secret,
             has_key_pair: has_key_pair.unwrap_or(false),
+            encryption,
             handling,
             is_enabled: is_enabled.unwrap_or(true),
         })

@@ -44,12 +44,14 @@ pub enum FailureKind {
     Protocol,
     /// The answer was larger than answers of its kind may be.
     TooLarge,
+    /// There was no key to encrypt the delivery to; the receiver never heard of it.
+    EncryptionKey,
     /// We could not sign or write the delivery; the receiver never heard of it.
     Internal,
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Dns,
         Self::Blocked,
         Self::Connect,
@@ -57,6 +59,7 @@ impl FailureKind {
         Self::Timeout,
         Self::Protocol,
         Self::TooLarge,
+        Self::EncryptionKey,
         Self::Internal,
     ];
 
@@ -69,6 +72,7 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::TooLarge => "too_large",
+            Self::EncryptionKey => "encryption_key",
             Self::Internal => "internal",
         }
     }
@@ -102,7 +106,7 @@ pub struct Attempt {
     pub started_at: Timestamp,
     pub took_for: Duration,
     pub outcome: Outcome,
-    /// The beginning of what the receiver answered; not trusted, not interpreted.
+    /// The beginning of what the receiver answered; not trusted, not interpreted. Where there was no key to encrypt to, why.
     pub excerpt: String,
     /// The key that signed the token, if its format carries one and signing did not fail.
     pub kid: Option<String>,

@@ -75,7 +75,7 @@ pub struct Egress {
     policy: Arc<AddressPolicy>,
     pooled: Client,
     /// Never reuses a connection: for the second try after a kept one turned out to be closed, and for what is tried only once.
-    fresh: Client,
+    pub(super) fresh: Client,
     /// How much of an answer is kept.
     excerpt_bytes_max: usize,
 }

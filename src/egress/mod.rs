@@ -7,10 +7,12 @@
 
 mod address;
 mod client;
+mod document;
 mod operator;
 mod reply;
 
 pub use address::AddressPolicy;
 pub use client::{Egress, EgressError, Parcel, Question};
+pub use document::Document;
 pub use operator::{Fetched, OperatorClient};
 pub use reply::{Answer, EXCERPT_BYTES_MAX, Reply};

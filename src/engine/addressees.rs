@@ -8,6 +8,7 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 
 use super::Engine;
+use super::encryption::EncryptTo;
 use super::health::Health;
 use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
@@ -19,7 +20,7 @@ use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
 use crate::store::webhooks::{self, Listener};
 use crate::store::{Conn, StoreError};
 
-/// How many receivers are kept: about a kilobyte each.
+/// How many receivers are kept: one or two kilobytes each.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
 
 /// Requests that one receiver has to answer at a time.
@@ -39,6 +40,8 @@ pub(super) struct Addressee {
     pub(super) is_listening: bool,
     /// What it shares with us; an error when its record does not open.
     pub(super) shared: Result<Shared, SigningError>,
+    /// Nobody, where its data is sent as it is.
+    pub(super) encrypt_to: Option<EncryptTo>,
     pub(super) handling: Handling,
     /// Shared with earlier versions of the same webhook.
     pub(super) pace: Arc<Pace>,
@@ -148,6 +151,7 @@ impl Engine {
             format: webhook.format,
             token_type: webhook.token_type,
             shared,
+            encrypt_to: webhook.encryption.map(EncryptTo::of),
             handling: webhook.handling,
             pace: Arc::default(),
             health: Arc::default(),

@@ -12,12 +12,13 @@ use super::Engine;
 use super::addressees::Addressee;
 use super::bodies::Shared;
 use super::clock::Stopwatch;
+use super::encryption::Unwritten;
 use super::job;
 use super::keys::TenantKeys;
 use super::lanes::{Answered, Grant, load_of};
 use super::pace::Slot;
 use super::settle::Verdict;
-use crate::domain::delivery::{Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
+use crate::domain::delivery::{ATTEMPT_WITHIN, Attempt, Claim, Ending, FailureKind, Outcome, Settlement};
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
@@ -87,6 +88,13 @@ pub(super) struct Begun {
     number: u32,
     pub(super) at: Timestamp,
     stopwatch: Stopwatch,
+}
+
+impl Begun {
+    /// What is left of the time that an attempt may take.
+    fn left_of(&self, timeout: Option<Duration>) -> Duration {
+        timeout.unwrap_or(ATTEMPT_WITHIN).saturating_sub(self.stopwatch.elapsed())
+    }
 }
 
 /// What a tenant and a receiver have agreed on, and who signs.
@@ -303,7 +311,7 @@ impl Engine {
         &self,
         egress: &Egress,
         addressee: &Addressee,
-        letter: Result<Letter, SigningError>,
+        letter: Result<Letter, Unwritten>,
         begun: Begun,
     ) -> Attempt {
         let (outcome, excerpt, kid) = match letter {
@@ -316,7 +324,7 @@ impl Engine {
                     own_headers: &letter.own_headers,
                     custom: addressee.shared.as_ref().map_or(&none, |shared| &shared.headers),
                     body: letter.body,
-                    timeout: addressee.handling.timeout,
+                    timeout: Some(begun.left_of(addressee.handling.timeout)),
                 };
                 let (outcome, excerpt) = match egress.post(parcel, begun.at).await {
                     Ok(reply) => {
@@ -327,6 +335,7 @@ impl Engine {
                 };
                 (outcome, excerpt, letter.kid.map(|kid| kid.as_str().to_owned()))
             }
+            Err(Unwritten::NoKey(no_key)) => (Outcome::Failed(FailureKind::EncryptionKey), no_key.to_string(), None),
             Err(error) => {
                 tracing::error!(webhook.id = %addressee.webhook_id, error = &error as &dyn std::error::Error, "a delivery could not be signed");
                 (Outcome::Failed(FailureKind::Internal), String::new(), None)
@@ -336,14 +345,15 @@ impl Engine {
         Attempt { number, started_at: at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
     }
 
-    /// Writes and signs an attempt. Waits only for a key that signs elsewhere.
+    /// Writes, encrypts and signs an attempt. Waits only for a key that is elsewhere.
     async fn letter(
         &self,
         event: &Event,
         addressee: &Addressee,
         attempt: u32,
         now: Timestamp,
-    ) -> Result<Letter, SigningError> {
+    ) -> Result<Letter, Unwritten> {
+        let event = &*self.for_addressee(event, addressee).await?;
         let (keys, signer) = if wire::carries_token(addressee.format) {
             let (keys, signer) = self.signer_of(addressee.tenant_id)?;
             let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
@@ -354,7 +364,8 @@ impl Engine {
         let envelope = envelope(&keys, signer.as_deref(), addressee, now)?;
         let write = wire::body(event, &envelope, now);
         let body = match &signer {
-            Some(signer) if addressee.shares_audience => {
+            // What is encrypted is for one alone.
+            Some(signer) if addressee.shares_audience && addressee.encrypt_to.is_none() => {
                 let shared = Shared {
                     event_id: event.id,
                     audience: addressee.audience.clone(),

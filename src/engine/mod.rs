@@ -23,10 +23,12 @@ pub mod clock;
 mod cursors;
 pub mod deliveries;
 pub mod dispatch;
+pub mod encryption;
 mod health;
 pub mod idempotency;
 pub mod ingest;
 pub mod job;
+mod key_sets;
 pub mod keys;
 mod lanes;
 pub mod leftovers;
@@ -70,6 +72,7 @@ use calls::Places;
 use catalogue::known::Catalogues;
 use clock::Clock;
 use ingest::Intake;
+use key_sets::KeySets;
 use keys::KeyBook;
 use lanes::Lanes;
 use leftovers::Leftovers;
@@ -117,6 +120,7 @@ pub struct Engine {
     addressees: Addressees,
     bodies: Bodies,
     calls: Places,
+    key_sets: KeySets,
     catalogues: Catalogues,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
@@ -184,6 +188,7 @@ impl Engine {
             addressees: Addressees::default(),
             bodies: Bodies::default(),
             calls: Places::default(),
+            key_sets: KeySets::default(),
             catalogues: Catalogues::default(),
             intake,
             verdicts,

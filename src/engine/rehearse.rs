@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::addressees::Addressee;
 use super::dispatch::envelope;
+use super::encryption::Unwritten;
 use super::keys::{MayNotSign, TenantKeys};
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
@@ -132,18 +133,32 @@ impl Engine {
         let tenant_id = stage.keys.tenant.id;
         let event = self.sample_event(tenant_id, event_type.clone());
         let begun = self.begin(1);
-        let signed = letter(stage, &addressee, &event, begun.at).await;
+        let signed = self.rehearsal(stage, &addressee, &event, begun.at).await;
         let attempt = self.post(&self.egress, &addressee, signed, begun).await;
         self.log_probe(&event, addressee.webhook_id, &attempt).await?;
         let forgery = if stage.with_forgeries {
             let event = self.sample_event(tenant_id, event_type);
             let begun = self.begin(1);
-            let forged = letter(stage, &addressee, &event, begun.at).await.map(wire::forged);
+            let forged = self.rehearsal(stage, &addressee, &event, begun.at).await.map(wire::forged);
             Some(self.post(&self.egress, &addressee, forged, begun).await)
         } else {
             None
         };
         Ok(Rehearsed { webhook_id: addressee.webhook_id, attempt, forgery })
+    }
+
+    /// A delivery that the standby signs.
+    async fn rehearsal(
+        &self,
+        stage: &Stage,
+        addressee: &Addressee,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Letter, Unwritten> {
+        let event = self.for_addressee(event, addressee).await?;
+        let envelope = envelope(&stage.keys, Some(&stage.signer), addressee, now)?;
+        let body = wire::body(&event, &envelope, now).await?;
+        Ok(wire::seal(&event, body, &envelope, Occasion { attempt: 1, now }))
     }
 
     async fn write_down_rehearsal(
@@ -161,11 +176,4 @@ impl Engine {
         audit::record(tx.conn(), tenant_id, (actor, self.clock.now()), &[action]).await?;
         tx.commit().await
     }
-}
-
-/// A delivery that the standby signs.
-async fn letter(stage: &Stage, addressee: &Addressee, event: &Event, now: Timestamp) -> Result<Letter, SigningError> {
-    let envelope = envelope(&stage.keys, Some(&stage.signer), addressee, now)?;
-    let body = wire::body(event, &envelope, now).await?;
-    Ok(wire::seal(event, body, &envelope, Occasion { attempt: 1, now }))
 }

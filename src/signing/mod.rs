@@ -7,6 +7,7 @@
 mod aws_lc;
 mod confidential;
 pub mod digest;
+mod jwk_rules;
 mod jwks;
 mod key_pair;
 mod local;
@@ -15,6 +16,7 @@ mod master_key_file;
 mod master_keys;
 mod pkcs11;
 mod provider;
+mod recipient;
 mod signer;
 mod verify;
 mod webhook_key;
@@ -27,6 +29,7 @@ pub use master_key_file::MasterKeyError;
 pub use master_keys::MasterKeys;
 pub use pkcs11::{TokenError, TokenSettings};
 pub use provider::{KeptKey, KeyProvider, MadeKey, Making, Providers};
+pub use recipient::{JwkFault, NoKeySet, Recipient};
 pub use signer::Signer;
 pub use verify::{Expected, Rejection, Verified, verify};
 pub use webhook_key::WebhookKeyPair;
@@ -47,6 +50,8 @@ pub enum SigningError {
     Sealing,
     #[error("a token could not be signed")]
     Signature,
+    #[error("data could not be encrypted")]
+    Encryption,
     #[error("the device that signs did not answer in time")]
     Busy,
     #[error(transparent)]

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "foundation",
     "nodes",
     "retention",
@@ -22,6 +22,7 @@ const NAMES: [&str; 13] = [
     "formats",
     "probes_and_last_deliveries",
     "unproven_webhooks",
+    "encrypted_webhooks",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -38,6 +39,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0011_formats.sql"),
     include_str!("../../migrations/sqlite/0012_probes_and_last_deliveries.sql"),
     include_str!("../../migrations/sqlite/0013_unproven_webhooks.sql"),
+    include_str!("../../migrations/sqlite/0014_encrypted_webhooks.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -54,6 +56,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0011_formats.sql"),
     include_str!("../../migrations/postgres/0012_probes_and_last_deliveries.sql"),
     include_str!("../../migrations/postgres/0013_unproven_webhooks.sql"),
+    include_str!("../../migrations/postgres/0014_encrypted_webhooks.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

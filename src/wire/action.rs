@@ -17,7 +17,7 @@ use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
 
-pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, draft, dress };
+pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, encrypted: None, draft, dress };
 
 /// The name of the action in the query.
 const ACTION: &str = "action";

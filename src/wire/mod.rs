@@ -76,6 +76,8 @@ struct Style {
     content_type: &'static str,
     /// Whether its body is, or holds, a token that the tenant's key signs.
     carries_token: bool,
+    /// What stands in the place of data that was encrypted, which not every format's receivers know.
+    encrypted: Option<fn(&str) -> String>,
     draft: for<'a> fn(&'a Event, &'a Envelope<'a>, Timestamp) -> io::Result<Draft<'a>>,
     /// What else the letter needs once its body is there.
     dress: fn(&Event, &Envelope<'_>, Occasion, &mut Letter),
@@ -106,6 +108,16 @@ fn style(format: Format) -> &'static Style {
 /// Whether deliveries of this format are verified with the tenant's published keys.
 pub fn carries_token(format: Format) -> bool {
     style(format).carries_token
+}
+
+/// Whether receivers of this format know data that is encrypted.
+pub fn carries_jwe(format: Format) -> bool {
+    style(format).encrypted.is_some()
+}
+
+/// What stands in the place of an event's data that was encrypted (RFC 7516, compact).
+pub fn in_place_of_data(format: Format, jwe: &str) -> Option<Bytes> {
+    style(format).encrypted.map(|written| Bytes::from(written(jwe)))
 }
 
 /// Writes the body of one attempt. Every attempt is signed afresh, so a retry hours later carries a token that lives.
@@ -144,6 +156,11 @@ pub fn seal(event: &Event, body: Bytes, envelope: &Envelope<'_>, occasion: Occas
 pub fn forged(letter: Letter) -> Letter {
     // The header's signature was made of the body as it was, so it is wrong with it.
     Letter { body: token::with_wrong_signature(&letter.body), ..letter }
+}
+
+/// A text as JSON has it: a JWE holds no character that would have to be escaped.
+fn as_text(jwe: &str) -> String {
+    format!(r#""{jwe}""#)
 }
 
 /// For formats that have nothing besides.

@@ -12,7 +12,14 @@ use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenType, Validity};
 
-pub(super) const STYLE: Style = Style { content_type: "application/secevent+jwt", carries_token: true, draft, dress };
+pub(super) const STYLE: Style =
+    Style { content_type: "application/secevent+jwt", carries_token: true, encrypted: Some(as_object), draft, dress };
+
+/// An event is an object. It names nobody, so `sub_id` is the tenant's and there is no `txn`: what the data says of whom it
+/// concerns is part of what was encrypted, and stands nowhere beside it.
+fn as_object(jwe: &str) -> String {
+    format!(r#"{{"jwe":"{jwe}"}}"#)
+}
 
 /// What the names of claims and an event's URI add up to at most, roughly: it saves growing, no more.
 const CLAIMS_BYTES: usize = 512;

@@ -6,14 +6,15 @@
 
 use std::io;
 
-use super::{Draft, Envelope, JSON, Letter, Occasion, Style, with_data};
+use super::{Draft, Envelope, JSON, Letter, Occasion, Style, as_text, with_data};
 use crate::domain::dialect::SignatureScheme;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::signing::digest::{WebhookSecret, sha256_of_parts};
 
-pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, draft, dress };
+pub(super) const STYLE: Style =
+    Style { content_type: JSON, carries_token: false, encrypted: Some(as_text), draft, dress };
 
 fn draft<'a>(event: &'a Event, _: &'a Envelope<'a>, _: Timestamp) -> io::Result<Draft<'a>> {
     // None of these holds a character that JSON escapes.

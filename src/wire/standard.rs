@@ -3,11 +3,12 @@
 
 use std::io;
 
-use super::{Draft, Envelope, JSON, Style, as_it_is, with_data};
+use super::{Draft, Envelope, JSON, Style, as_it_is, as_text, with_data};
 use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
 
-pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: false, draft, dress: as_it_is };
+pub(super) const STYLE: Style =
+    Style { content_type: JSON, carries_token: false, encrypted: Some(as_text), draft, dress: as_it_is };
 
 fn draft<'a>(event: &'a Event, _: &'a Envelope<'a>, _: Timestamp) -> io::Result<Draft<'a>> {
     // None of these holds a character that JSON escapes.

@@ -50,13 +50,13 @@ fn text(number: u8) -> String {
     WebhookSecret::text(&[number; 32])
 }
 
-fn event(name: &str, payload: &'static str) -> Event {
+fn event(name: &str, payload: &str) -> Event {
     let at = Timestamp::parse_rfc3339("2023-11-14T20:00:00Z").unwrap();
     Event {
         id: EventId::from_bytes([1; 16]),
         tenant_id: TenantId::from_bytes([2; 16]),
         event_type: name.parse().unwrap(),
-        payload: Bytes::from_static(payload.as_bytes()),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
         occurred_at: at,
         accepted_at: at,
         deliveries: 1,
@@ -197,7 +197,8 @@ fn a_challenge_is_an_action_of_its_own() {
 }
 
 /// The claims of a SET, before anybody signs them, as they are written.
-fn claims(name: &str, payload: &'static str) -> String {
+fn claims(name: &str, payload: impl AsRef<[u8]>) -> String {
+    let payload = std::str::from_utf8(payload.as_ref()).unwrap();
     let (scene, event) = (Scene::of(Format::Set), event(name, payload));
     let envelope = scene.envelope();
     let draft = (style(Format::Set).draft)(&event, &envelope, Timestamp::from_micros(1_700_000_000_000_000)).unwrap();
@@ -245,4 +246,31 @@ fn what_is_no_object_is_put_into_one_for_a_set() {
         let expected = format!(r#""events":{{"https://issuer.example/events/user.created":{{"data":{payload}}}}}}}"#);
         assert!(claims.ends_with(&expected), "{claims}");
     }
+}
+
+#[test]
+fn encrypted_data_is_a_text_in_the_place_of_the_data_s_own() {
+    let jwe = "eyJhbGciOiJFQ0RILUVTIn0..iv.text.tag";
+    let sealed = |format| {
+        let payload = in_place_of_data(format, jwe).unwrap();
+        let whole = Scene::of(format).letter(&Event { payload, ..event("user.created", "{}") }, 1).body;
+        serde_json::from_slice::<serde_json::Value>(&whole).unwrap()["data"].clone()
+    };
+
+    assert_eq!((sealed(Format::Signed), sealed(Format::Standard)), (jwe.into(), jwe.into()));
+    assert_eq!(in_place_of_data(Format::Token, jwe).unwrap(), format!("\"{jwe}\""));
+    assert_eq!(Format::ALL.map(carries_jwe), [true, true, true, false, true]);
+    assert_eq!(in_place_of_data(Format::Action, jwe), None);
+}
+
+#[test]
+fn an_encrypted_set_says_of_nobody_whom_it_concerns() {
+    let (tenant, jwe) = (TenantId::from_bytes([2; 16]), "eyJhbGciOiJFQ0RILUVTIn0..iv.text.tag");
+
+    let claims = claims("user.created", &in_place_of_data(Format::Set, jwe).unwrap());
+
+    let claims: serde_json::Value = serde_json::from_str(&claims).unwrap();
+    assert_eq!(claims["sub_id"], serde_json::json!({"format": "opaque", "id": tenant.to_string()}));
+    assert_eq!(claims["events"]["https://issuer.example/events/user.created"], serde_json::json!({"jwe": jwe}));
+    assert!(claims.get("txn").is_none());
 }

@@ -5,12 +5,13 @@ use std::io::{self, Write as _};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Draft, Envelope, JSON, Style, as_it_is};
+use super::{Draft, Envelope, JSON, Style, as_it_is, as_text};
 use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Validity;
 
-pub(super) const STYLE: Style = Style { content_type: JSON, carries_token: true, draft, dress: as_it_is };
+pub(super) const STYLE: Style =
+    Style { content_type: JSON, carries_token: true, encrypted: Some(as_text), draft, dress: as_it_is };
 
 /// What an event type, an instant and the names of claims add up to at most, roughly: it saves growing, no more.
 const CLAIMS_BYTES: usize = 512;

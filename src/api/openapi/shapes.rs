@@ -157,6 +157,9 @@ shapes! {
     JsonSchemaOrNull: any_of([Type::Object, Type::Boolean, Type::Null]).examples([json!({"type": "object"})]);
     /// A JWK Set (RFC 7517). Private numbers are in none of its keys.
     KeySet: ObjectBuilder::new().property("keys", ArrayBuilder::new().items(jwk())).required("keys");
+    /// A public JWK (RFC 7517) that can be encrypted to: EC on P-256, P-384 or P-521, OKP on X25519 (`ECDH-ES`), or RSA of 2048 to 8192
+    /// bits (`RSA-OAEP-256`).
+    EncryptionKey: encryption_key();
     /// This document.
     Description: ObjectBuilder::new().property("openapi", text());
     /// An OpenAPI 3.1 document with a `webhooks` section.
@@ -276,6 +279,26 @@ fn imported_types() -> ObjectBuilder {
         .property_names(Some(Schema::Object(text().pattern(Some(published_pattern())).build())))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(operation.build().into()))))
         .min_properties(Some(1))
+}
+
+/// What is asked of the key itself, such as that its point lies on its curve, no expression says: hence the format.
+fn encryption_key() -> ObjectBuilder {
+    let number = || text().pattern(Some("^[A-Za-z0-9_-]+$"));
+    ObjectBuilder::new()
+        .property("kty", one_of(["EC", "OKP", "RSA"]))
+        .required("kty")
+        .property("crv", one_of(["P-256", "P-384", "P-521", "X25519"]))
+        .property("x", number())
+        .property("y", number())
+        .property("n", number())
+        .property("e", number())
+        .property("use", one_of(["enc"]))
+        .property("alg", one_of(["ECDH-ES", "RSA-OAEP-256"]))
+        .property("kid", text().min_length(Some(1)).max_length(Some(256)))
+        .format(Some(SchemaFormat::Custom("encryption-jwk".to_owned())))
+        .examples([
+            json!({"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "kid": "2026"}),
+        ])
 }
 
 fn jwk() -> Object {

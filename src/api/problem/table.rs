@@ -192,6 +192,21 @@ impl From<WebhookError> for Problem {
                 "/url",
                 "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
             ),
+            WebhookError::KeySetBlocked => Self::invalid_one(
+                "/encryption/jwks_url",
+                "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
+            ),
+            WebhookError::NotEncrypted => {
+                let fault =
+                    |pointer: &str, detail: &str| Fault { pointer: pointer.to_owned(), detail: detail.to_owned() };
+                Self::invalid(vec![
+                    fault("/format", "is one whose receivers do not know data that is encrypted; choose another one"),
+                    fault(
+                        "/encryption",
+                        "is not known to receivers of this format; leave it out, or take it away with null",
+                    ),
+                ])
+            }
             WebhookError::Header(error) => Self::invalid_one("/headers", error),
             WebhookError::MalformedSecret(error) => Self::invalid_one("/secret", error),
             WebhookError::UnsuitableSecret => Self::invalid_one("/format", error),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::openapi::shapes;
-use crate::domain::delivery::{Attempt, Delivery, DeliveryState, Outcome};
+use crate::domain::delivery::{Attempt, Delivery, DeliveryState, FailureKind, Outcome};
 
 /// A delivery, without its attempts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,10 +72,14 @@ pub(super) struct AttemptView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u16, required = false)]
     status_code: Option<u16>,
-    /// `dns`, `blocked`, `connect`, `tls`, `timeout`, `protocol` or `internal`.
+    /// Why nothing was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Failure, required = false)]
     failure: Option<&'static str>,
+    /// Of `encryption_key`: why there was no key to encrypt to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    reason: Option<String>,
     response_excerpt: String,
     /// Why the receiver did not take it, where it says so as RFC 8935 2.3 has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,14 +111,20 @@ impl RefusalView {
 impl AttemptView {
     pub(super) fn of(attempt: Attempt) -> Self {
         let (status_code, failure) = told(&attempt.outcome);
+        let refusal = RefusalView::of(&attempt);
+        let (reason, response_excerpt) = match attempt.outcome {
+            Outcome::Failed(FailureKind::EncryptionKey) => (Some(attempt.excerpt), String::new()),
+            _ => (None, attempt.excerpt),
+        };
         Self {
             number: attempt.number,
             at: attempt.started_at.to_string(),
             duration_ms: (attempt.took_for.as_secs_f64() * 1e6).round() / 1e3,
             status_code,
             failure,
-            refusal: RefusalView::of(&attempt),
-            response_excerpt: attempt.excerpt,
+            reason,
+            refusal,
+            response_excerpt,
             kid: attempt.kid,
         }
     }

@@ -65,7 +65,7 @@ impl Failure {
                 | FailureKind::Tls
                 | FailureKind::Protocol,
             ) => (502, "receiver_unreachable"),
-            Self::Unanswered(FailureKind::Internal) => (500, "internal"),
+            Self::Unanswered(FailureKind::EncryptionKey | FailureKind::Internal) => (500, "internal"),
         };
         Told { status, code }
     }
@@ -189,6 +189,7 @@ mod tests {
             ("timeout", (504, "receiver_timeout")),
             ("protocol", unreachable),
             ("too_large", (502, "receiver_malformed")),
+            ("encryption_key", (500, "internal")),
             ("internal", (500, "internal")),
         ];
         assert_eq!(kinds, expected);

@@ -1,6 +1,6 @@
 //! A webhook that the operator declares in the configuration.
 
-use super::{CustomHeaders, Format, Handling, WebhookUrl};
+use super::{CustomHeaders, Encryption, Format, Handling, WebhookUrl};
 use crate::domain::event_type::Subscription;
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
@@ -26,6 +26,8 @@ pub struct DeclaredWebhook {
     pub secret: Option<Secret<String>>,
     /// Whether a key pair of its own signs its deliveries too.
     pub has_key_pair: bool,
+    /// As it was written: nobody has judged a key of it.
+    pub encryption: Option<Encryption>,
     pub handling: Handling,
     pub is_enabled: bool,
 }

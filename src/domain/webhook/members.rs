@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    AUDIENCE_CHARS_MAX, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Format, Handling, HeaderName,
-    MalformedHeader, SUBSCRIPTIONS_MAX,
+    AUDIENCE_CHARS_MAX, CustomHeaders, DESCRIPTION_CHARS_MAX, DeliveryRate, Encryption, Format, Handling, HeaderName,
+    MalformedHeader, PlainHttp, SUBSCRIPTIONS_MAX, WebhookUrl,
 };
 use crate::domain::event_type::Subscription;
 use crate::domain::retry::RetryPolicy;
@@ -110,6 +110,28 @@ pub fn all_headers(
         }
     }
     all
+}
+
+/// Whom its data is encrypted to: a JWK as it was written, or the URL of a set of them.
+pub fn encryption(
+    (jwk, jwks_url): (Option<String>, Option<String>),
+    plain_http: PlainHttp,
+    faults: &mut impl Faults,
+) -> Option<Encryption> {
+    match (jwk, jwks_url) {
+        (Some(jwk), None) => Some(Encryption::Key(jwk)),
+        (None, Some(url)) => {
+            faults.take("/encryption/jwks_url", WebhookUrl::parse(&url, plain_http)).map(Encryption::KeySet)
+        }
+        (None, None) => {
+            faults.add("/encryption", "has neither `jwk` nor `jwks_url`; write one of them");
+            None
+        }
+        (Some(_), Some(_)) => {
+            faults.add("/encryption", "has both `jwk` and `jwks_url`; write one of them");
+            None
+        }
+    }
 }
 
 /// A schedule of waits in seconds.

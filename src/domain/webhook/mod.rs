@@ -2,6 +2,7 @@
 
 pub mod activation;
 mod declared;
+mod encryption;
 pub mod handling;
 pub mod headers;
 pub mod life;
@@ -11,6 +12,7 @@ mod url;
 
 pub use activation::{Activation, ActivationMethod, MalformedInterval};
 pub use declared::{DECLARED_MAX, DeclaredWebhook, Place};
+pub use encryption::{Encryption, JWK_BYTES_MAX};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
 pub use life::{DisabledReason, News, Occurrence, Origin, WebhookState};
@@ -82,6 +84,8 @@ pub struct Webhook {
     pub audience: Option<String>,
     /// The names of its own headers. Their values are kept sealed, beside its signing secrets.
     pub header_names: Vec<HeaderName>,
+    /// Whom its data is encrypted to; nobody by default.
+    pub encryption: Option<Encryption>,
     pub handling: Handling,
     pub activation: Option<Activation>,
     pub origin: Origin,

@@ -10,8 +10,8 @@ use super::{Change, Choice, NewWebhook, RACES_MAX, WebhookError};
 use crate::domain::audit::Actor;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{CustomHeaders, DeclaredWebhook, HeaderName, Origin, Webhook};
-use crate::engine::Engine;
+use crate::domain::webhook::{CustomHeaders, DeclaredWebhook, Encryption, HeaderName, Origin, Webhook};
+use crate::engine::{Engine, encryption};
 use crate::signing::Confidential;
 use crate::store::{Conn, StoreError, settings, webhooks};
 
@@ -30,8 +30,17 @@ pub enum DeclareError {
     Store(#[from] StoreError),
 }
 
-/// A declaration, and the tenant that it is for.
-type Wish<'d> = (TenantId, &'d DeclaredWebhook);
+/// A declaration that nothing is wrong with.
+struct Wish<'d> {
+    tenant_id: TenantId,
+    declared: &'d DeclaredWebhook,
+    /// As it was judged.
+    encryption: Option<Encryption>,
+}
+
+/// What is said of a host that may not be reached.
+const UNREACHABLE: &str =
+    "names a host that webhooks may not reach; use a public address, or list its network in SIGNET_EGRESS_ALLOW";
 
 /// What makes one webhook what is declared.
 enum Step {
@@ -79,12 +88,7 @@ impl Engine {
         let (mut wishes, mut names, mut faults) = (Vec::with_capacity(declared.len()), BTreeSet::new(), Vec::new());
         for wish in declared {
             let mut fault = |pointer: &str, detail: &str| faults.push(wish.place.fault(pointer, detail));
-            if !self.egress.may_reach(wish.url.as_url()) {
-                fault(
-                    "/url",
-                    "names a host that webhooks may not reach; use a public address, or list its network in SIGNET_EGRESS_ALLOW",
-                );
-            }
+            let encryption = self.declared_encryption(wish, &mut fault);
             let tenant_id = wish.tenant_id.or(default).filter(|id| self.keys_of(*id).is_some());
             let Some(tenant_id) = tenant_id else {
                 fault("/tenant", "is no tenant of this installation; `signet tenant list` shows their ids");
@@ -93,7 +97,7 @@ impl Engine {
             if !names.insert((tenant_id, wish.url.as_str())) {
                 fault("/url", "is declared twice for the same tenant; put the events of both into one");
             }
-            let present = stored.iter().find(|webhook| is_declared_as(webhook, &(tenant_id, wish)));
+            let present = stored.iter().find(|webhook| is_declared_as(webhook, tenant_id, wish));
             for unknown in self.unknown_subscriptions(tenant_id, &wish.subscriptions).await? {
                 // Whoever closes a catalogue over what is there already keeps no server from starting.
                 let name = wish.subscriptions.get(unknown.at);
@@ -110,9 +114,26 @@ impl Engine {
                     kept => kept?,
                 }
             }
-            wishes.push((tenant_id, wish));
+            wishes.push(Wish { tenant_id, declared: wish, encryption });
         }
         if faults.is_empty() { Ok(wishes) } else { Err(DeclareError::Faulty(faults)) }
+    }
+
+    /// Whom the data of a declared webhook is encrypted to, as it may be. What speaks against that, and against its URLs, is told.
+    fn declared_encryption(&self, wish: &DeclaredWebhook, fault: &mut impl FnMut(&str, &str)) -> Option<Encryption> {
+        match self.check_reach(Some(&wish.url), wish.encryption.as_ref()) {
+            Err(WebhookError::KeySetBlocked) => fault("/encryption/jwks_url", UNREACHABLE),
+            Err(_) => fault("/url", UNREACHABLE),
+            Ok(()) => {}
+        }
+        if let Err(error) = encryption::check_format(wish.format, wish.encryption.as_ref()) {
+            fault("/encryption", &error.to_string());
+        }
+        let judged = wish.encryption.clone().map(encryption::judged).transpose();
+        judged.unwrap_or_else(|faults| {
+            faults.iter().for_each(|judged| fault(&judged.pointer, &judged.detail));
+            None
+        })
     }
 
     /// What is to be done, which is nothing at most starts.
@@ -120,12 +141,13 @@ impl Engine {
         let mut stored = stored(conn).await?;
         let mut steps = Vec::new();
         for wish in wishes {
-            let Some(at) = stored.iter().position(|webhook| is_declared_as(webhook, wish)) else {
+            let Some(at) = stored.iter().position(|webhook| is_declared_as(webhook, wish.tenant_id, wish.declared))
+            else {
                 steps.push(Step::Make(wished(wish)));
                 continue;
             };
             let webhook = stored.swap_remove(at);
-            let change = self.difference(conn, &webhook, wish.1).await?;
+            let change = self.difference(conn, &webhook, wish).await?;
             if !change.members().is_empty() {
                 steps.push(Step::Change(Box::new((webhook, change))));
             }
@@ -175,7 +197,7 @@ impl Engine {
         &self,
         conn: &mut Conn,
         webhook: &Webhook,
-        wish: &DeclaredWebhook,
+        Wish { declared: wish, encryption, .. }: &Wish<'_>,
     ) -> Result<Change, WebhookError> {
         let mut change = Change {
             subscriptions: other(&webhook.subscriptions, &wish.subscriptions),
@@ -183,6 +205,7 @@ impl Engine {
             format: other(&webhook.format, &wish.format),
             token_type: other(&webhook.token_type, &wish.token_type),
             has_key_pair: other(&webhook.public_key.is_some(), &wish.has_key_pair),
+            encryption: choice(webhook.encryption.as_ref(), encryption.as_ref()),
             audience: choice(webhook.audience.as_ref(), wish.audience.as_ref()),
             retry_policy: choice(webhook.handling.retry_policy.as_ref(), wish.handling.retry_policy.as_ref()),
             timeout: choice(webhook.handling.timeout.as_ref(), wish.handling.timeout.as_ref()),
@@ -220,13 +243,13 @@ async fn stored(conn: &mut Conn) -> Result<Vec<Webhook>, StoreError> {
     Ok(crate::engine::sound(webhooks::declared(conn).await?).collect())
 }
 
-fn is_declared_as(webhook: &Webhook, (tenant_id, wish): &Wish<'_>) -> bool {
-    webhook.tenant_id == *tenant_id && webhook.url == wish.url
+fn is_declared_as(webhook: &Webhook, tenant_id: TenantId, declared: &DeclaredWebhook) -> bool {
+    webhook.tenant_id == tenant_id && webhook.url == declared.url
 }
 
-fn wished((tenant_id, wish): &Wish<'_>) -> NewWebhook {
-    let DeclaredWebhook { url, subscriptions, description, format, audience, .. } = (*wish).clone();
-    let DeclaredWebhook { token_type, headers, secret, has_key_pair, handling, is_enabled, .. } = (*wish).clone();
+fn wished(Wish { tenant_id, declared, encryption }: &Wish<'_>) -> NewWebhook {
+    let DeclaredWebhook { url, subscriptions, description, format, audience, .. } = (*declared).clone();
+    let DeclaredWebhook { token_type, headers, secret, has_key_pair, handling, is_enabled, .. } = (*declared).clone();
     NewWebhook {
         tenant_id: *tenant_id,
         url,
@@ -238,6 +261,7 @@ fn wished((tenant_id, wish): &Wish<'_>) -> NewWebhook {
         headers,
         secret,
         has_key_pair,
+        encryption: encryption.clone(),
         handling,
         activation: None,
         is_enabled,

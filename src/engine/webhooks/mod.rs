@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::clock::NoRandomness;
 use super::keys::{KeysError, MayNotSign};
-use super::{Engine, audit};
+use super::{Engine, audit, encryption};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
@@ -16,7 +16,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, CustomHeaders, DeliveryRate, DisabledReason, Format, Handling, HeaderName, MalformedHeader,
+    Activation, CustomHeaders, DeliveryRate, DisabledReason, Encryption, Format, Handling, HeaderName, MalformedHeader,
     MalformedSecret, News, Occurrence, Origin, WEBHOOKS_MAX, Webhook, WebhookState, WebhookUrl,
 };
 use crate::signing::{Confidential, SigningError, TooManySecrets};
@@ -44,6 +44,8 @@ pub struct NewWebhook {
     pub secret: Option<Secret<String>>,
     /// Whether a key pair of its own signs its deliveries too.
     pub has_key_pair: bool,
+    /// Whom its data is encrypted to: a key that was judged.
+    pub encryption: Option<Encryption>,
     pub handling: Handling,
     pub activation: Option<Activation>,
     pub is_enabled: bool,
@@ -64,6 +66,8 @@ pub struct Change {
     /// Another signing secret; the one before signs too for this long.
     pub secret: Option<(Secret<String>, Duration)>,
     pub has_key_pair: Option<bool>,
+    /// A key that was judged.
+    pub encryption: Choice<Encryption>,
     pub retry_policy: Choice<RetryPolicy>,
     pub timeout: Choice<Duration>,
     pub rate: Choice<DeliveryRate>,
@@ -75,7 +79,7 @@ impl Change {
     /// What is changed, by the names of its members.
     fn members(&self) -> Vec<&'static str> {
         let Self { url, subscriptions, description, format, token_type, audience, headers, is_enabled, .. } = self;
-        let Self { secret, has_key_pair, retry_policy, timeout, rate, activation, .. } = self;
+        let Self { secret, has_key_pair, encryption, retry_policy, timeout, rate, activation, .. } = self;
         let named = [
             ("url", url.is_some()),
             ("events", subscriptions.is_some()),
@@ -86,6 +90,7 @@ impl Change {
             ("headers", !headers.is_empty()),
             ("secret", secret.is_some()),
             ("v1a", has_key_pair.is_some()),
+            ("encryption", encryption.is_changed()),
             ("retry", retry_policy.is_changed()),
             ("timeout_seconds", timeout.is_changed()),
             ("rate_limit", rate.is_changed()),
@@ -109,6 +114,10 @@ pub enum Choice<T> {
 impl<T> Choice<T> {
     fn is_changed(&self) -> bool {
         !matches!(self, Self::Unchanged)
+    }
+
+    fn own(&self) -> Option<&T> {
+        if let Self::Own(value) = self { Some(value) } else { None }
     }
 
     /// What is chosen after it.
@@ -135,6 +144,12 @@ pub enum WebhookError {
     /// One answer for every address that may not be reached, so that nobody can map a network by asking.
     #[error("the URL's host may not be reached by webhooks")]
     Blocked,
+    /// The same of the URL where a receiver publishes its keys.
+    #[error("the host of the key set may not be reached by webhooks")]
+    KeySetBlocked,
+    /// Receivers of its format do not know data that is encrypted.
+    #[error("webhooks of this format are not encrypted")]
+    NotEncrypted,
     #[error(transparent)]
     Header(#[from] MalformedHeader),
     #[error(transparent)]
@@ -172,9 +187,8 @@ impl Engine {
         actor: Actor,
         wish: NewWebhook,
     ) -> Result<(Webhook, Secret<String>), WebhookError> {
-        if !self.egress.may_reach(wish.url.as_url()) {
-            return Err(WebhookError::Blocked);
-        }
+        self.check_reach(Some(&wish.url), wish.encryption.as_ref())?;
+        encryption::check_format(wish.format, wish.encryption.as_ref())?;
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         // Who registers holds the log, so that nobody else does before this one is counted.
@@ -209,6 +223,7 @@ impl Engine {
             format: wish.format,
             token_type: wish.token_type,
             public_key: None,
+            encryption: wish.encryption,
             audience: wish.audience,
             header_names: wish.headers.names(),
             handling: wish.handling,
@@ -240,9 +255,7 @@ impl Engine {
         id: WebhookId,
         change: &Change,
     ) -> Result<Option<Webhook>, WebhookError> {
-        if change.url.as_ref().is_some_and(|url| !self.egress.may_reach(url.as_url())) {
-            return Err(WebhookError::Blocked);
-        }
+        self.check_reach(change.url.as_ref(), change.encryption.own())?;
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
@@ -268,6 +281,7 @@ impl Engine {
         let (id, tenant_id) = (webhook.id, webhook.tenant_id);
         let before = looks(&webhook);
         let (mut changed, news) = self.changed(webhook, change);
+        encryption::check_format(changed.format, changed.encryption.as_ref())?;
         let now = changed.updated_at;
         let both = before.into_iter().zip(looks(&changed));
         let seen =
@@ -288,7 +302,7 @@ impl Engine {
     fn changed(&self, mut webhook: Webhook, change: &Change) -> (Webhook, Option<News>) {
         let now = self.clock.now();
         let Change { url, subscriptions, description, format, token_type, audience, .. } = change.clone();
-        let Change { retry_policy, timeout, rate, activation, is_enabled, .. } = change.clone();
+        let Change { encryption, retry_policy, timeout, rate, activation, is_enabled, .. } = change.clone();
         let url_before = webhook.url.clone();
         webhook.url = url.unwrap_or(webhook.url);
         webhook.subscriptions = subscriptions.unwrap_or(webhook.subscriptions);
@@ -296,6 +310,7 @@ impl Engine {
         webhook.format = format.unwrap_or(webhook.format);
         webhook.token_type = token_type.unwrap_or(webhook.token_type);
         webhook.audience = audience.over(webhook.audience);
+        webhook.encryption = encryption.over(webhook.encryption);
         webhook.handling = Handling {
             retry_policy: retry_policy.over(webhook.handling.retry_policy),
             timeout: timeout.over(webhook.handling.timeout),

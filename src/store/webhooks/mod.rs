@@ -42,9 +42,9 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
               activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type,
-              public_key)
+              public_key, encryption_jwk, encryption_jwks_url)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22, $23, $24, $25, $26)",
+             $21, $22, $23, $24, $25, $26, $27, $28)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -72,6 +72,8 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(row.is_declared)
     .bind(webhook.token_type.as_str())
     .bind(&webhook.public_key)
+    .bind(row.encryption_jwk)
+    .bind(row.encryption_jwks_url)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -84,7 +86,7 @@ macro_rules! select_webhooks {
             "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                 failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared,
-                token_type, public_key
+                token_type, public_key, encryption_jwk, encryption_jwks_url
          from webhooks ",
             $rest
         )
@@ -157,7 +159,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
              header_names = $12, retry_waits = $13, timeout_seconds = $14, rate_limit = $15,
              failing_since = $16, warned_at = $17,
              activation = $18, challenge_every_seconds = $19, challenge_due_at = $20,
-             unproven_since = $21, token_type = $22, public_key = $23
+             unproven_since = $21, token_type = $22, public_key = $23,
+             encryption_jwk = $24, encryption_jwks_url = $25
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -185,6 +188,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(row.unproven_since)
     .bind(webhook.token_type.as_str())
     .bind(&webhook.public_key)
+    .bind(row.encryption_jwk)
+    .bind(row.encryption_jwks_url)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -250,20 +255,23 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
             sqlite: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
+                     encryption_jwks_url, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
+                     encryption_jwks_url, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                          version, last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds,
                          rate_limit,
                          failing_since, warned_at, activation,
-                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, secret_jwe, deleted_at
+                     challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
+                     encryption_jwks_url, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

@@ -8,8 +8,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, ActivationMethod, DeliveryRate, DisabledReason, Format, Handling, HeaderName, Origin, Webhook,
-    WebhookState, WebhookUrl,
+    Activation, ActivationMethod, DeliveryRate, DisabledReason, Encryption, Format, Handling, HeaderName, Origin,
+    Webhook, WebhookState, WebhookUrl,
 };
 use crate::store::Result;
 use crate::store::record::{Record, Row};
@@ -18,7 +18,7 @@ use crate::store::record::{Record, Row};
 const PENDING: &str = "pending";
 
 /// The columns that are not written as they are.
-pub(super) struct WebhookRow {
+pub(super) struct WebhookRow<'w> {
     pub(super) events: String,
     pub(super) disabled_at: Option<i64>,
     pub(super) disabled_reason: Option<&'static str>,
@@ -33,10 +33,12 @@ pub(super) struct WebhookRow {
     pub(super) timeout_seconds: Option<i64>,
     pub(super) rate_limit: Option<i64>,
     pub(super) is_declared: i64,
+    pub(super) encryption_jwk: Option<&'w str>,
+    pub(super) encryption_jwks_url: Option<&'w str>,
 }
 
-impl WebhookRow {
-    pub(super) fn of(webhook: &Webhook) -> Self {
+impl<'w> WebhookRow<'w> {
+    pub(super) fn of(webhook: &'w Webhook) -> Self {
         let Handling { retry_policy, timeout, rate } = &webhook.handling;
         let (disabled_at, disabled_reason) = match webhook.state {
             WebhookState::Enabled | WebhookState::Failing { .. } | WebhookState::Unproven { .. } => (None, None),
@@ -65,6 +67,8 @@ impl WebhookRow {
             timeout_seconds: timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
             rate_limit: rate.map(|rate| i64::from(rate.get())),
             is_declared: i64::from(webhook.origin == Origin::Declared),
+            encryption_jwk: webhook.encryption.as_ref().and_then(Encryption::jwk),
+            encryption_jwks_url: webhook.encryption.as_ref().and_then(Encryption::jwks_url).map(WebhookUrl::as_str),
         }
     }
 }
@@ -105,6 +109,7 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         public_key: record.text_or_null("public_key")?,
         audience: record.text_or_null("audience")?,
         header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
+        encryption: encryption(&record)?,
         handling: handling(&record)?,
         activation: activation(&record)?,
         origin: if record.int("is_declared")? == 1 { Origin::Declared } else { Origin::Registered },
@@ -114,6 +119,16 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         created_at: record.instant("created_at")?,
         updated_at: record.instant("updated_at")?,
     })
+}
+
+fn encryption(record: &Record<'_>) -> Result<Option<Encryption>> {
+    if let Some(jwk) = record.text_or_null("encryption_jwk")? {
+        return Ok(Some(Encryption::Key(jwk)));
+    }
+    if record.text_or_null("encryption_jwks_url")?.is_none() {
+        return Ok(None);
+    }
+    record.word("encryption_jwks_url", WebhookUrl::from_record).map(|url| Some(Encryption::KeySet(url)))
 }
 
 fn handling(record: &Record<'_>) -> Result<Handling> {

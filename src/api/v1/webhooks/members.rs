@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
@@ -11,7 +12,8 @@ use crate::api::openapi::shapes;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::handling::WAIT_MAX;
 use crate::domain::webhook::secret::OVERLAP_SECONDS_MAX;
-use crate::domain::webhook::{Activation, ActivationMethod, DeliveryRate, WAITS_MAX, members};
+use crate::domain::webhook::{Activation, ActivationMethod, DeliveryRate, Encryption, PlainHttp, WAITS_MAX, members};
+use crate::engine::encryption;
 
 pub(super) use crate::domain::webhook::members::{
     MASK, all_headers, audience, description, format, headers, subscriptions, token_type,
@@ -54,6 +56,25 @@ pub(super) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Durat
             .add("/overlap_seconds", format!("is at most {OVERLAP_SECONDS_MAX}, a week; 0 ends all old ones at once"));
     }
     Duration::from_secs(seconds)
+}
+
+/// Whom the data of its deliveries is encrypted to: a key, or where the receiver publishes some.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EncryptionWish {
+    #[schema(value_type = Option<shapes::EncryptionKey>)]
+    jwk: Option<Value>,
+    #[schema(value_type = Option<shapes::WebhookUrl>)]
+    jwks_url: Option<String>,
+}
+
+pub(super) fn encryption(wish: EncryptionWish, plain_http: PlainHttp, faults: &mut Faults) -> Option<Encryption> {
+    let given = (wish.jwk.map(|jwk| jwk.to_string()), wish.jwks_url);
+    let judged = members::encryption(given, plain_http, faults).map(encryption::judged).transpose();
+    judged.unwrap_or_else(|against| {
+        against.into_iter().for_each(|fault| faults.add(fault.pointer, fault.detail));
+        None
+    })
 }
 
 /// What its receiver must show before it is sent anything.

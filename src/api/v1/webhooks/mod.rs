@@ -30,7 +30,7 @@ use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, Web
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
-use members::{ActivationWish, Retry};
+use members::{ActivationWish, EncryptionWish, Retry};
 
 pub(super) use view::WebhookView;
 
@@ -54,6 +54,8 @@ pub(super) struct CreateWebhook {
     #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
     v1a: Option<bool>,
+    #[schema(value_type = Option<EncryptionWish>)]
+    encryption: Option<Object<EncryptionWish>>,
     #[schema(value_type = Option<Retry>)]
     retry: Option<Object<Retry>>,
     #[schema(value_type = Option<shapes::Timeout>)]
@@ -89,6 +91,7 @@ impl CreateWebhook {
         let audience = self.audience.and_then(|text| members::audience(text, &mut faults));
         let headers = members::all_headers(self.headers.unwrap_or_default(), &mut faults);
         let secret = self.secret.map(Secret::new);
+        let encryption = self.encryption.and_then(|Object(it)| members::encryption(it, plain_http, &mut faults));
         let handling = Handling {
             retry_policy: self.retry.and_then(|Object(retry)| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.and_then(|seconds| members::timeout(seconds, &mut faults)),
@@ -111,6 +114,7 @@ impl CreateWebhook {
             headers,
             secret,
             has_key_pair: self.v1a.unwrap_or(false),
+            encryption,
             handling,
             activation,
             is_enabled,
@@ -168,6 +172,10 @@ pub(super) struct ChangeWebhook {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = bool, required = false)]
     v1a: Option<bool>,
+    /// Replaced as a whole.
+    #[serde(default)]
+    #[schema(value_type = Option<EncryptionWish>)]
+    encryption: Patched<Object<EncryptionWish>>,
     #[serde(default)]
     #[schema(value_type = Option<Retry>)]
     retry: Patched<Object<Retry>>,
@@ -212,6 +220,7 @@ impl ChangeWebhook {
             audience: self.audience.choice(|text| members::audience(text, &mut faults)),
             headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
             has_key_pair: self.v1a,
+            encryption: self.encryption.choice(|Object(it)| members::encryption(it, plain_http, &mut faults)),
             retry_policy: self.retry.choice(|Object(retry)| members::retry_policy(&retry, &mut faults)),
             timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::members::MASK;
 use crate::api::openapi::shapes;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Activation, DeliveryRate, Origin, Webhook, WebhookState};
+use crate::domain::webhook::{Activation, DeliveryRate, Encryption, Origin, Webhook, WebhookState};
 
 /// Its signing secret is shown once, when it is made.
 #[derive(Serialize, ToSchema)]
@@ -54,6 +55,9 @@ pub(in crate::api::v1) struct WebhookView {
     #[schema(value_type = shapes::PublicKey, required = false)]
     public_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = EncryptionView, required = false)]
+    encryption: Option<EncryptionView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = RetryView, required = false)]
     retry: Option<RetryView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +76,28 @@ pub(in crate::api::v1) struct WebhookView {
     created_at: String,
     #[schema(value_type = shapes::Timestamp)]
     updated_at: String,
+}
+
+/// Whom the data of its deliveries is encrypted to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Encryption)]
+pub(in crate::api::v1) struct EncryptionView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::EncryptionKey, required = false)]
+    jwk: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Url, required = false)]
+    jwks_url: Option<String>,
+}
+
+impl EncryptionView {
+    fn of(encryption: &Encryption) -> Self {
+        Self {
+            // What is kept was written by us.
+            jwk: encryption.jwk().and_then(|jwk| RawValue::from_string(jwk.to_owned()).ok()),
+            jwks_url: encryption.jwks_url().map(|url| url.as_str().to_owned()),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -143,6 +169,7 @@ impl WebhookView {
             disabled_reason,
             disabled_at,
             signing_secret: None,
+            encryption: webhook.encryption.as_ref().map(EncryptionView::of),
             v1a: webhook.public_key.is_some(),
             public_key: webhook.public_key,
             retry: retry.map(|policy| RetryView { schedule: policy.waits().iter().map(Duration::as_secs).collect() }),
