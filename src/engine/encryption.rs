@@ -12,7 +12,7 @@ use super::webhooks::WebhookError;
 use crate::domain::delivery::ATTEMPT_WITHIN;
 use crate::domain::event::Event;
 use crate::domain::webhook::{Encryption, Format, WebhookUrl};
-use crate::signing::{JwkFault, Recipient, SigningError};
+use crate::signing::{self, JwkFault, Recipient, SigningError};
 use crate::wire;
 
 pub use super::key_sets::NoKey;
@@ -51,6 +51,15 @@ pub fn judged(wish: Encryption) -> Result<Encryption, Vec<Fault>> {
     match Recipient::read(&jwk) {
         Ok(recipient) => Ok(Encryption::Key(recipient.jwk().to_owned())),
         Err(faults) => Err(faults.into_iter().map(fault).collect()),
+    }
+}
+
+/// How it is told to somebody who asks later when and to whom data was encrypted. A query may hold a secret.
+pub(super) fn told(encryption: Option<&Encryption>) -> String {
+    match encryption {
+        None => "none".to_owned(),
+        Some(Encryption::Key(jwk)) => format!("jwk {}", signing::thumbprint(jwk).unwrap_or_default()),
+        Some(Encryption::KeySet(url)) => format!("jwks_url {}", url.audience()),
     }
 }
 

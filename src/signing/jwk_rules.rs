@@ -1,12 +1,18 @@
 //! What a JWK must be to be encrypted to, as far as its members tell: RFC 7517, RFC 7518 6 and RFC 8037 2. A fault names the member
 //! and never repeats its value.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::digest::{base64url, sha256};
+
 /// Members of private keys, and of symmetric ones.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// Members that a thumbprint is made of, those of every kind of key.
+const REQUIRED: [&str; 6] = ["crv", "e", "kty", "n", "x", "y"];
 /// How long the modulus of an RSA key is.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 /// The longest exponent of one, in bytes.
@@ -66,6 +72,14 @@ impl Kind {
         };
         JwkFault { member, detail }
     }
+}
+
+/// The thumbprint of a key (RFC 7638), by which people know it again.
+pub fn thumbprint(jwk: &str) -> Option<String> {
+    let members: Map<String, Value> = serde_json::from_str(jwk).ok()?;
+    let required: BTreeMap<&str, &Value> =
+        REQUIRED.into_iter().filter_map(|name| Some((name, members.get(name)?))).collect();
+    Some(base64url(&sha256(&serde_json::to_vec(&required).ok()?)))
 }
 
 /// A JWK that is being judged.

@@ -22,6 +22,7 @@ mod verify;
 mod webhook_key;
 
 pub use confidential::{Confidential, TooManySecrets};
+pub use jwk_rules::thumbprint;
 pub use jwks::Jwks;
 pub use key_pair::{KeyPair, PublicJwk, SealedKey};
 pub use master_key::{Purpose, master_key_of};

@@ -7,6 +7,7 @@ use josekit::jwk::alg::rsa::RsaKeyPair;
 use serde_json::json;
 
 use super::*;
+use crate::signing::thumbprint;
 
 /// Bob's key of RFC 7518, appendix C.
 fn p256() -> Value {
@@ -190,6 +191,15 @@ fn a_private_half_is_refused_and_never_repeated() {
         let value = whole[*member].as_str().unwrap();
         assert!(!detail.contains(value) && !detail.contains(P256_PRIVATE), "{detail}");
     }
+}
+
+#[test]
+fn a_key_is_known_by_the_thumbprint_of_its_rfc() {
+    let of_rfc_7638 = with(with(rsa(), "kid", json!("2011-04-29")), "alg", json!("RS256")).to_string();
+    let of_rfc_8037 = r#"{"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kty":"OKP","use":"enc","crv":"Ed25519"}"#;
+
+    assert_eq!(thumbprint(&of_rfc_7638).unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    assert_eq!(thumbprint(of_rfc_8037).unwrap(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
 
 #[test]

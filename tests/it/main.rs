@@ -8,6 +8,7 @@ mod catalogue;
 mod crash;
 mod declared;
 mod delivery;
+mod encryption;
 mod formats;
 mod keys;
 mod master_keys;

@@ -109,6 +109,7 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         public_key: None,
         audience: None,
         header_names: Vec::new(),
+        encryption: None,
         handling: Handling::default(),
         activation: None,
         state: WebhookState::Enabled,

@@ -370,10 +370,16 @@ impl Engine {
 }
 
 /// What somebody asks about later who finds that deliveries went elsewhere, or nowhere. A query may hold a secret.
-fn looks(webhook: &Webhook) -> [(&'static str, String); 3] {
+fn looks(webhook: &Webhook) -> [(&'static str, String); 4] {
     let events: Vec<&str> = webhook.subscriptions.iter().map(Subscription::as_str).collect();
     let is_on = !matches!(webhook.state, WebhookState::Disabled { .. });
-    [("url", webhook.url.audience()), ("events", events.join(" ")), ("enabled", is_on.to_string())]
+    let encryption = encryption::told(webhook.encryption.as_ref());
+    [
+        ("url", webhook.url.audience()),
+        ("events", events.join(" ")),
+        ("enabled", is_on.to_string()),
+        ("encryption", encryption),
+    ]
 }
 
 /// A webhook that may be changed by whoever asks; `None` when the tenant has no such webhook. The log is held first and then
