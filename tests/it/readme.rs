@@ -1,13 +1,15 @@
-//! The README's tables are printed from the code; when one is stale, the failing test shows what it should be.
+//! The tables of the README, and of a page beside it, are printed from the code; when one is stale, the failing test shows what it should be.
 
 use std::time::Duration;
 
 use signet::config::{self, Flags, SETTINGS};
+use signet::domain::call::{Code, Failure};
 use signet::domain::retry::RetryPolicy;
 use signet::domain::time::Timestamp;
 use signet::domain::webhook::{DisabledReason, Occurrence, Origin, WebhookState};
 
 const README: &str = include_str!("../../README.md");
+const ACTIONS: &str = include_str!("../../docs/actions.md");
 
 #[test]
 fn the_settings_table_is_the_one_in_the_code() {
@@ -84,6 +86,16 @@ fn the_life_of_a_webhook_is_the_one_in_the_code() {
     );
 }
 
+#[test]
+fn what_a_receiver_s_refusals_are_told_as_is_the_table_in_the_code() {
+    let row = |code: Code| {
+        let told = Failure::said(code, "", None).told();
+        format!("| `{}` | {} `{}` |", code.as_str(), told.status, told.code)
+    };
+
+    assert_table_in(ACTIONS, "codes", "| the receiver's code | status and code |\n|---|---|", &Code::ALL.map(row));
+}
+
 /// What becomes of a webhook in this state, and what is told of it.
 fn cell(state: WebhookState, origin: Origin, occurrence: Occurrence, now: Timestamp) -> String {
     let (after, news) = state.after(origin, occurrence, now);
@@ -117,9 +129,13 @@ fn the_examples_of_declared_webhooks_can_be_copied() {
 }
 
 fn assert_table(name: &str, head: &str, rows: &[String]) {
+    assert_table_in(README, name, head, rows);
+}
+
+fn assert_table_in(document: &str, name: &str, head: &str, rows: &[String]) {
     let expected = format!("{head}\n{}\n", rows.join("\n"));
     let start = format!("<!-- {name} -->\n");
-    let (_, after) = README.split_once(&start).expect("the README marks the table");
-    let (table, _) = after.split_once("<!-- end -->").expect("the README marks the table's end");
-    assert_eq!(table, expected, "the README's table `{name}` should read:\n{expected}");
+    let (_, after) = document.split_once(&start).expect("the document marks the table");
+    let (table, _) = after.split_once("<!-- end -->").expect("the document marks the table's end");
+    assert_eq!(table, expected, "the table `{name}` should read:\n{expected}");
 }

@@ -10,6 +10,7 @@ from checks import (
     hanko,
     hellojohn,
     hellojohn_sample,
+    hellojohn_stamped,
     pyjwt_client,
     readme,
     rotation,
@@ -17,6 +18,7 @@ from checks import (
     standard_libraries,
     standard_webhooks,
     userhub,
+    userhub_users,
 )
 from driver.report import Report
 from driver.stage import Stage
@@ -30,7 +32,9 @@ SECTIONS = [
     clients,
     hellojohn,
     hellojohn_sample,
+    hellojohn_stamped,
     userhub,
+    userhub_users,
     security_events,
     readme,
 ]

@@ -140,7 +140,7 @@ shapes! {
     UserDisplayName: text().max_length(Some(users::DISPLAY_NAME_CHARS_MAX)).pattern(Some(NO_CONTROLS));
     /// A user's address.
     UserEmail: text().max_length(Some(users::EMAIL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
-    /// A number as E.164 has it.
+    /// A number as E.164 has it; an empty text takes it away.
     UserPhoneNumber: text().pattern(Some(phone_pattern())).examples([json!("+12125550123")]);
     /// Where a picture of a user is.
     UserImageUrl: text().max_length(Some(users::IMAGE_URL_CHARS_MAX)).pattern(Some(NO_CONTROLS));
@@ -150,7 +150,7 @@ shapes! {
     UserPageToken: text().max_length(Some(users::PAGE_TOKEN_CHARS_MAX));
     /// What a receiver answered: `{"users", "nextPageToken"?}` to `users.list`, a user with at least an `id` to `users.get`, `users.create` and
     /// `users.update`, `{}` to `users.delete`.
-    UserAnswer: ObjectBuilder::new().property("users", ArrayBuilder::new().items(answered_user())).property("nextPageToken", any_of([Type::String, Type::Null]));
+    UserAnswer: ObjectBuilder::new().property("users", ArrayBuilder::new().schema_type(SchemaType::from_iter([Type::Array, Type::Null])).items(answered_user())).property("nextPageToken", any_of([Type::String, Type::Null]));
     /// Any JSON that every receiver reads alike (RFC 7493): no member twice, at most 64 levels. It is signed byte for byte as it comes.
     Json: ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     /// A JSON Schema (draft 2020-12 unless it says otherwise) without references to elsewhere, or null for none.
@@ -264,7 +264,7 @@ fn id(prefix: &str) -> ObjectBuilder {
 /// What [`users::phone_number`] takes.
 fn phone_pattern() -> String {
     let (least, most) = (users::PHONE_DIGITS.start() - 1, users::PHONE_DIGITS.end() - 1);
-    format!("^\\+[1-9][0-9]{{{least},{most}}}$")
+    format!("^(\\+[1-9][0-9]{{{least},{most}}})?$")
 }
 
 /// What every user in an answer has; the rest is the receiver's.

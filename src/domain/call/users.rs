@@ -96,13 +96,16 @@ pub fn image_url(text: String, faults: &mut impl Faults) -> Option<String> {
     line("/imageUrl", text, IMAGE_URL_CHARS_MAX, faults)
 }
 
+/// One that is empty takes the number away, as receivers show a user who has none.
 pub fn phone_number(text: String, faults: &mut impl Faults) -> Option<String> {
     let digits = text.strip_prefix('+').unwrap_or_default();
     let is_number = PHONE_DIGITS.contains(&digits.len())
         && !digits.starts_with('0')
         && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let wanted = "is a number as E.164 has it, such as +12125550123: `+`, then 2 to 15 digits, the first of them no 0";
-    faults.take("/phoneNumber", is_number.then_some(text).ok_or(wanted))
+    let is_none = text.is_empty();
+    let wanted =
+        "is a number as E.164 has it, such as +12125550123: `+`, then 2 to 15 digits, the first of them no 0; or empty";
+    faults.take("/phoneNumber", (is_number || is_none).then_some(text).ok_or(wanted))
 }
 
 pub fn page_size(count: u32, faults: &mut impl Faults) -> Option<u32> {
@@ -160,10 +163,10 @@ mod tests {
         }
         check(id, "", Some("/id"));
         check(email, "", None);
-        for number in ["+12125550123", "+49", "+123456789012345"] {
+        for number in ["", "+12125550123", "+49", "+123456789012345"] {
             check(phone_number, number, None);
         }
-        for number in ["", "+", "+1", "12125550123", "+1 212", "+01234567", "+1234567890123456", "+1212555ä", "+-5"] {
+        for number in [" ", "+", "+1", "12125550123", "+1 212", "+01234567", "+1234567890123456", "+1212555ä", "+-5"] {
             check(phone_number, number, Some("/phoneNumber"));
         }
         check(page_token, "a\nb", None);

@@ -33,6 +33,10 @@ class Signet:
     def rotate_secret(self, webhook_id, **settings):
         return self._post(f"/v1/webhooks/{webhook_id}/secret/rotate", as_json(settings), [200])
 
+    def call_action(self, webhook_id, action, **asked):
+        """The status and the answer, whichever they are."""
+        return self._ask(f"/v1/webhooks/{webhook_id}/actions/{action}", as_json(asked))
+
     def publish(self, event_type, content):
         """`content` is the event's data as JSON text, sent as it is."""
         event = b'{"type":"%s","data":%s}' % (event_type.encode(), content)
@@ -67,15 +71,18 @@ class Signet:
             return json.load(response)
 
     def _post(self, path, body, expected):
+        status, answer = self._ask(path, body)
+        if status not in expected:
+            raise AssertionError(f"POST {path} answered {status}, not {expected}: {answer}")
+        return answer
+
+    def _ask(self, path, body):
         request = urllib.request.Request(self.url + path, body, self._headers(), method="POST")
         try:
             with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:
-                status, answer = response.status, response.read()
+                return response.status, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as refusal:
-            status, answer = refusal.code, refusal.read()
-        if status not in expected:
-            raise AssertionError(f"POST {path} answered {status}, not {expected}: {answer.decode()}")
-        return json.loads(answer or b"null")
+            return refusal.code, json.loads(refusal.read() or b"null")
 
     def _headers(self):
         headers = {"Authorization": f"Bearer {self.admin_key}", "Content-Type": "application/json"}
