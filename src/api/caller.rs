@@ -30,7 +30,7 @@ macro_rules! needs {
     };
 }
 
-needs!(EventsWrite, WebhooksRead, WebhooksWrite, DeliveriesReplay, KeysRead, KeysRotate, Admin);
+needs!(EventsWrite, WebhooksRead, WebhooksWrite, DeliveriesReplay, HooksInvoke, KeysRead, KeysRotate, Admin);
 
 /// Who is asking, and for which tenant.
 #[derive(Clone)]

@@ -67,6 +67,7 @@ pub(super) enum List {
     /// Of one tenant, or of all.
     ApiKeys(Option<TenantId>),
     AuditLog(TenantId),
+    Executions(TenantId),
 }
 
 impl List {
@@ -78,6 +79,7 @@ impl List {
             Self::Deliveries(tenant_id, webhook_id) => [b"deliveries", tenant_id.as_bytes(), webhook_id.as_bytes()],
             Self::Rehearsals(tenant_id) => [b"rehearsals", tenant_id.as_bytes(), b""],
             Self::AuditLog(tenant_id) => [b"audit-log", tenant_id.as_bytes(), b""],
+            Self::Executions(tenant_id) => [b"hook-log", tenant_id.as_bytes(), b""],
             Self::Tenants => [b"tenants", b"", b""],
             Self::ApiKeys(tenant_id) => {
                 [b"api-keys", tenant_id.as_ref().map_or(&[][..], |tenant_id| tenant_id.as_bytes()), b""]

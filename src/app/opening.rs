@@ -58,7 +58,7 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
     let revocations = Revocations::open(&config.revocations_file)?;
     let sender_threads = sender_threads();
     let parts = Parts { store, clock, master_keys, providers, revocations, egress, sender_threads, terms };
-    let (engine, inboxes) = Engine::new(parts);
+    let (engine, inboxes) = Engine::new(parts)?;
     engine.begin_audit_log().await?;
     Ok(Opened { engine, inboxes, made_master_key })
 }

@@ -22,7 +22,9 @@ use crate::domain::key_ring::Profile;
 use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
 use crate::engine::webhooks::DeclareError;
-use crate::engine::{Engine, Inboxes, activation, dispatch, ingest, leftovers, nodes, rotate, senders, settle, sweep};
+use crate::engine::{
+    Engine, Inboxes, activation, dispatch, hooks, ingest, leftovers, nodes, rotate, senders, settle, sweep,
+};
 use crate::store::queue;
 use crate::{api, engine};
 
@@ -161,7 +163,10 @@ impl Jobs {
             watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, activation::run(engine.clone(), end_work.clone())),
         ];
-        let mut last = vec![watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone()))];
+        let mut last = vec![
+            watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone())),
+            watched(&lost, &abandon, hooks::run(engine.clone(), inboxes.hook_log, abandon.clone())),
+        ];
         if engine.store.is_shared() {
             last.push(watched(&lost, &abandon, nodes::run(engine.clone(), abandon.clone())));
         }

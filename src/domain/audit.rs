@@ -157,6 +157,15 @@ pub enum Action {
     EventTypeForgotten {
         name: String,
     },
+    /// Some members of an authentication hook were given other values; none when it was taken away. Its URL stands there
+    /// without what may be a secret in it.
+    HookChanged {
+        kind: &'static str,
+        members: Vec<&'static str>,
+        url: Option<String>,
+    },
+    /// What signs the questions to hooks was made, or put in the place of another.
+    HookSecretChanged,
     MasterKeyAdded {
         id: String,
     },
@@ -202,6 +211,8 @@ impl Action {
             Self::WebhookDeleted { .. } => "webhook.deleted",
             Self::EventTypesDescribed { .. } => "event_types.described",
             Self::EventTypeForgotten { .. } => "event_type.forgotten",
+            Self::HookChanged { .. } => "hook.changed",
+            Self::HookSecretChanged => "hook_secret.changed",
             Self::MasterKeyAdded { .. } => "master_key.added",
             Self::MasterKeySwitched { .. } => "master_key.switched",
             Self::MasterKeyRewrapped { .. } => "master_key.rewrapped",
@@ -233,7 +244,9 @@ impl Action {
             | Self::MasterKeyRewrapped { id, .. }
             | Self::MasterKeyDropped { id } => id,
             Self::EventTypeForgotten { name } => name,
+            Self::HookChanged { kind, .. } => kind,
             Self::LogBegun
+            | Self::HookSecretChanged
             | Self::EventTypesDescribed { .. }
             | Self::PolicyChanged { .. }
             | Self::TenantChanged { .. }
@@ -274,6 +287,8 @@ impl Action {
             | Self::WebhookDeleted { .. }
             | Self::EventTypesDescribed { .. }
             | Self::EventTypeForgotten { .. }
+            | Self::HookChanged { .. }
+            | Self::HookSecretChanged
             | Self::MasterKeyAdded { .. }
             | Self::MasterKeySwitched { .. }
             | Self::MasterKeyRewrapped { .. }

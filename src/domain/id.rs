@@ -97,15 +97,31 @@ id!(
     AnswerId, "ans"
 );
 id!(
+    /// One question that an authentication hook was asked.
+    ExecutionId, "hk"
+);
+id!(
     /// One running server.
     NodeId, "node"
 );
 
-impl EventId {
-    /// The least id of an event accepted at or after this instant: ids begin with their millisecond.
+/// The least id of this instant: ids begin with their millisecond.
+fn first_at(instant: Timestamp) -> [u8; 16] {
+    let millis = u128::try_from(instant.as_micros() / 1_000).unwrap_or_default();
+    (millis << 80).to_be_bytes()
+}
+
+impl ExecutionId {
+    /// The least id of a question that was put at or after this instant.
     pub fn first_at(instant: Timestamp) -> Self {
-        let millis = u128::try_from(instant.as_micros() / 1_000).unwrap_or_default();
-        Self((millis << 80).to_be_bytes())
+        Self(first_at(instant))
+    }
+}
+
+impl EventId {
+    /// The least id of an event accepted at or after this instant.
+    pub fn first_at(instant: Timestamp) -> Self {
+        Self(first_at(instant))
     }
 
     /// When its event was accepted, to the millisecond.

@@ -39,11 +39,13 @@ pub enum TokenType {
     Webhook,
     /// A Security Event Token (RFC 8417 2.3).
     SecurityEvent,
+    /// The question that an authentication hook is asked.
+    Hook,
 }
 
 impl TokenType {
-    pub const ALL: [Self; 3] = [Self::Jwt, Self::Webhook, Self::SecurityEvent];
-    /// What a webhook may choose from; the other one belongs to its format.
+    pub const ALL: [Self; 4] = [Self::Jwt, Self::Webhook, Self::SecurityEvent, Self::Hook];
+    /// What a webhook may choose from; the others belong to what they are.
     pub const CHOICES: [Self; 2] = [Self::Jwt, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
@@ -51,6 +53,7 @@ impl TokenType {
             Self::Jwt => "JWT",
             Self::Webhook => "webhook+jwt",
             Self::SecurityEvent => "secevent+jwt",
+            Self::Hook => "hook+jwt",
         }
     }
 
@@ -73,6 +76,8 @@ impl TokenTtl {
     pub const MIN: u16 = 60;
     pub const MAX: u16 = 3_600;
     pub const STANDARD: Self = Self(300);
+    /// Of a question that must be answered within seconds.
+    pub const SHORTEST: Self = Self(Self::MIN);
 
     pub fn from_seconds(seconds: i64) -> Result<Self, ImpossibleTtl> {
         match u16::try_from(seconds) {

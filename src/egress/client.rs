@@ -27,6 +27,8 @@ const ADDRESSES_MAX: usize = 32;
 const IDLE_PER_HOST_MAX: usize = 64;
 /// How long an idle connection is kept. Many servers close theirs after 60 s or more.
 const IDLE_FOR: Duration = Duration::from_secs(50);
+/// The same where a connection that closes costs an answer. Node closes its own after 5 s.
+const IDLE_ONCE_FOR: Duration = Duration::from_secs(4);
 /// How we introduce ourselves.
 pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
 
@@ -78,18 +80,32 @@ pub struct Egress {
     pub(super) fresh: Client,
     /// How much of an answer is kept.
     excerpt_bytes_max: usize,
+    /// Whether what may have been received already is never sent again.
+    asks_once: bool,
 }
 
 impl Egress {
     pub fn new(policy: AddressPolicy) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
         let fresh = guarded(&policy).pool_max_idle_per_host(0).build().map_err(EgressError)?;
-        Ok(Self { pooled: pooled(&policy)?, fresh, policy, excerpt_bytes_max: reply::EXCERPT_BYTES_MAX })
+        Ok(Self {
+            pooled: pooled(&policy, IDLE_FOR)?,
+            fresh,
+            policy,
+            excerpt_bytes_max: reply::EXCERPT_BYTES_MAX,
+            asks_once: false,
+        })
     }
 
     /// The same, with kept connections of its own: a connection lives on the executor that opened it.
     pub fn with_own_connections(&self) -> Result<Self, EgressError> {
-        Ok(Self { pooled: pooled(&self.policy)?, ..self.clone() })
+        Ok(Self { pooled: pooled(&self.policy, IDLE_FOR)?, ..self.clone() })
+    }
+
+    /// The same, for what must not arrive twice. Connections of its own are given up before most servers close theirs, so
+    /// that hardly any closes at the moment it is used.
+    pub fn asking_once(&self) -> Result<Self, EgressError> {
+        Ok(Self { pooled: pooled(&self.policy, IDLE_ONCE_FOR)?, asks_once: true, ..self.clone() })
     }
 
     /// The same, for answers that say more than whether something was acknowledged: all of them is kept that is read.
@@ -171,7 +187,7 @@ impl Egress {
         match self.send(&self.pooled, parcel).await {
             // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
             // the same attempt goes again on a new connection; at least once allows it.
-            Err(error) if is_stale_connection(&error) => self.send(&self.fresh, parcel).await,
+            Err(error) if !self.asks_once && is_stale_connection(&error) => self.send(&self.fresh, parcel).await,
             answered => answered,
         }
     }
@@ -184,8 +200,8 @@ impl Egress {
     }
 }
 
-fn pooled(policy: &Arc<AddressPolicy>) -> Result<Client, EgressError> {
-    let builder = guarded(policy).pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(IDLE_FOR);
+fn pooled(policy: &Arc<AddressPolicy>, idle_for: Duration) -> Result<Client, EgressError> {
+    let builder = guarded(policy).pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(idle_for);
     builder.build().map_err(EgressError)
 }
 

@@ -25,6 +25,7 @@ pub mod deliveries;
 pub mod dispatch;
 pub mod encryption;
 mod health;
+pub mod hooks;
 pub mod idempotency;
 pub mod ingest;
 pub mod job;
@@ -59,7 +60,7 @@ use crate::domain::key_ring::KeyPolicy;
 use crate::domain::quota::Quota;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
-use crate::egress::Egress;
+use crate::egress::{Egress, EgressError};
 use crate::signing::{MasterKeys, Providers};
 use crate::store::revocations::Revocations;
 use crate::store::{Store, StoreError};
@@ -71,6 +72,7 @@ use bodies::Bodies;
 use calls::Places;
 use catalogue::known::Catalogues;
 use clock::Clock;
+use hooks::Hooks;
 use ingest::Intake;
 use key_sets::KeySets;
 use keys::KeyBook;
@@ -122,6 +124,7 @@ pub struct Engine {
     calls: Places,
     key_sets: KeySets,
     catalogues: Catalogues,
+    hooks: Hooks,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
     lanes: Mutex<Lanes>,
@@ -140,6 +143,7 @@ pub struct Engine {
 pub struct Inboxes {
     pub ingest: ingest::Inbox,
     pub settle: mpsc::Receiver<Verdict>,
+    pub hook_log: hooks::LogInbox,
     /// One for each sender thread.
     pub senders: Vec<senders::Outbox>,
 }
@@ -164,10 +168,11 @@ const ROW_WAITERS_MAX: usize = 4;
 
 impl Engine {
     /// Puts the parts together. Nothing runs yet: `app` starts the jobs.
-    pub fn new(parts: Parts) -> (Arc<Self>, Inboxes) {
+    pub fn new(parts: Parts) -> Result<(Arc<Self>, Inboxes), EgressError> {
         let (intake, ingest) = Intake::new();
         let (verdicts, settle) = mpsc::channel(VERDICTS_MAX);
         let (senders, outboxes) = Senders::new(parts.sender_threads);
+        let (hooks, hook_log) = Hooks::new(&parts.egress)?;
         let engine = Arc::new(Self {
             node_id: Mutex::new(NodeId::from_bytes(parts.clock.id())),
             given_up: Mutex::default(),
@@ -190,6 +195,7 @@ impl Engine {
             calls: Places::default(),
             key_sets: KeySets::default(),
             catalogues: Catalogues::default(),
+            hooks,
             intake,
             verdicts,
             lanes: Mutex::new(Lanes::default()),
@@ -199,7 +205,7 @@ impl Engine {
             row_waiters: Semaphore::new(ROW_WAITERS_MAX),
             senders,
         });
-        (engine, Inboxes { ingest, settle, senders: outboxes })
+        Ok((engine, Inboxes { ingest, settle, hook_log, senders: outboxes }))
     }
 
     /// Has the queue asked at once who has work.

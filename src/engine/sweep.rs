@@ -9,7 +9,7 @@ use super::Engine;
 use super::job::{self, Woken};
 use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::store::{Conn, StoreError, answers, history, idempotency, webhooks};
+use crate::store::{Conn, StoreError, answers, history, hook_log, idempotency, webhooks};
 
 /// How long a caller may repeat itself under the same idempotency key.
 pub const IDEMPOTENCY_FOR: Duration = Duration::from_hours(24);
@@ -42,6 +42,7 @@ impl Engine {
         let now = self.clock.now();
         self.repeat(Forgetting::Names { before: now.minus(IDEMPOTENCY_FOR) }, end).await?;
         self.repeat(Forgetting::Answers { before: now.minus(IDEMPOTENCY_FOR) }, end).await?;
+        self.repeat(Forgetting::Executions { before: now.minus(self.terms.retention) }, end).await?;
         let mut reader = self.store.read().await?;
         let owed = history::oldest_queued(reader.conn()).await?.map(|id| id.accepted_at().start_of_day());
         drop(reader);
@@ -100,6 +101,7 @@ impl Engine {
 enum Forgetting {
     Names { before: Timestamp },
     Answers { before: Timestamp },
+    Executions { before: Timestamp },
     Day { before: Timestamp },
     Deliveries { webhook_id: WebhookId, first_kept: EventId },
     Events { first_kept: EventId },
@@ -112,6 +114,7 @@ impl Forgetting {
         let forgotten = match self {
             Self::Names { before } => idempotency::forget(conn, before, BATCH).await?,
             Self::Answers { before } => answers::forget(conn, before, BATCH).await?,
+            Self::Executions { before } => hook_log::forget(conn, before, BATCH).await?,
             Self::Day { before } => return history::drop_day(conn, before).await,
             Self::Deliveries { webhook_id, first_kept } => {
                 history::forget_deliveries(conn, webhook_id, first_kept, BATCH).await?

@@ -32,6 +32,10 @@ pub enum Purpose<'a> {
     WebhookSecret {
         webhook_id: WebhookId,
     },
+    /// What signs the questions to a tenant's authentication hooks.
+    HookSecret {
+        tenant_id: TenantId,
+    },
     /// What a request was answered, which may hold what is shown once.
     Answer {
         id: AnswerId,
@@ -45,6 +49,7 @@ impl fmt::Display for Purpose<'_> {
         match self {
             Self::SigningKey { tenant_id, kid } => write!(f, "signing-key {tenant_id} {kid}"),
             Self::WebhookSecret { webhook_id } => write!(f, "webhook-secret {webhook_id}"),
+            Self::HookSecret { tenant_id } => write!(f, "hook-secret {tenant_id}"),
             Self::Answer { id } => write!(f, "answer {id}"),
             Self::Check => f.write_str("check"),
         }

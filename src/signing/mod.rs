@@ -4,6 +4,7 @@
 //! material comes from the operating system through OpenSSL, never from a random number generator of ours. A signing key
 //! signs webhook tokens and nothing else. It is in memory while it signs, and wiped when it does not.
 
+mod answer_keys;
 mod aws_lc;
 mod confidential;
 pub mod digest;
@@ -21,6 +22,7 @@ mod signer;
 mod verify;
 mod webhook_key;
 
+pub use answer_keys::{AnswerKeys, Bound, MalformedKey};
 pub use confidential::{Confidential, TooManySecrets};
 pub use jwk_rules::thumbprint;
 pub use jwks::Jwks;

@@ -71,6 +71,7 @@ impl Signer {
             TokenType::Jwt => &self.headers[0],
             TokenType::Webhook => &self.headers[1],
             TokenType::SecurityEvent => &self.headers[2],
+            TokenType::Hook => &self.headers[3],
         }
     }
 

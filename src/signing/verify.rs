@@ -60,6 +60,8 @@ pub enum Rejection {
     Issuer { said: String, wanted: String },
     #[error("it has no `evt`: it is not a webhook token")]
     NoEvent,
+    #[error("its header says hook+jwt, but it has no `hook`")]
+    NoHook,
     #[error("its header says secevent+jwt, but it has no `events` with one event, or no `jti`")]
     NoSecurityEvent,
 }
@@ -84,17 +86,22 @@ pub fn verify(token: &str, jwks: &[u8], expected: &Expected<'_>) -> Result<Verif
     }
     jws::deserialize_compact(token, &*verifier).map_err(|_| Rejection::Signature)?;
     let claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| Rejection::Claims)?;
-    if header.get("typ").and_then(Value::as_str) == Some(TokenType::SecurityEvent.as_str()) {
+    let typ = header.get("typ").and_then(Value::as_str);
+    if typ == Some(TokenType::SecurityEvent.as_str()) {
         check_security_event(&claims)?;
     } else {
-        check_webhook_token(&claims, expected.now)?;
+        let (named, missing) = match typ == Some(TokenType::Hook.as_str()) {
+            true => ("hook", Rejection::NoHook),
+            false => ("evt", Rejection::NoEvent),
+        };
+        check_expiring_token(&claims, expected.now, named, missing)?;
     }
     check_claims(&claims, expected)?;
     let claims = String::from_utf8(payload).map_err(|_| Rejection::Claims)?;
     Ok(Verified { kid: kid.to_owned(), algorithm, claims })
 }
 
-fn parts(token: &str) -> Result<(Map<String, Value>, Vec<u8>), Rejection> {
+pub(super) fn parts(token: &str) -> Result<(Map<String, Value>, Vec<u8>), Rejection> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, _signature] = parts.as_slice() else {
         return Err(Rejection::NotCompact);
@@ -117,7 +124,7 @@ fn key_of(jwks: &[u8], kid: &str) -> Result<Jwk, Rejection> {
 
 /// Whether a signature is as long as the modulus of an RSA key (RFC 8017 8.1.2 and 8.2.2). OpenSSL lets a PSS signature
 /// pass that lacks its leading zero. The signatures of other keys it measures itself.
-fn has_the_width_of(key: &Jwk, token: &str) -> bool {
+pub(super) fn has_the_width_of(key: &Jwk, token: &str) -> bool {
     let len = |text: &str| URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| bytes.len());
     let signature = token.rsplit('.').next().and_then(len);
     match key.parameter("n").and_then(Value::as_str) {
@@ -141,13 +148,18 @@ fn instant(claims: &Map<String, Value>, name: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
 }
 
-/// What a token has to say that ends.
-fn check_webhook_token(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Rejection> {
+/// What a token has to say that ends: of webhooks, or of questions to authentication hooks.
+fn check_expiring_token(
+    claims: &Map<String, Value>,
+    now: Timestamp,
+    named: &str,
+    missing: Rejection,
+) -> Result<(), Rejection> {
     let expires_at = instant(claims, "exp").ok_or(Rejection::NoExpiry)?;
     if expires_at <= now {
         return Err(Rejection::Expired(expires_at));
     }
-    if claims.get("evt").is_some_and(Value::is_string) { Ok(()) } else { Err(Rejection::NoEvent) }
+    if claims.get(named).is_some_and(Value::is_string) { Ok(()) } else { Err(missing) }
 }
 
 /// What a Security Event Token has to say (RFC 8417 2.2). It does not end: whoever gets one remembers its `jti`.

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "foundation",
     "nodes",
     "retention",
@@ -23,6 +23,7 @@ const NAMES: [&str; 14] = [
     "probes_and_last_deliveries",
     "unproven_webhooks",
     "encrypted_webhooks",
+    "hooks",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -40,6 +41,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0012_probes_and_last_deliveries.sql"),
     include_str!("../../migrations/sqlite/0013_unproven_webhooks.sql"),
     include_str!("../../migrations/sqlite/0014_encrypted_webhooks.sql"),
+    include_str!("../../migrations/sqlite/0015_hooks.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -57,6 +59,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0012_probes_and_last_deliveries.sql"),
     include_str!("../../migrations/postgres/0013_unproven_webhooks.sql"),
     include_str!("../../migrations/postgres/0014_encrypted_webhooks.sql"),
+    include_str!("../../migrations/postgres/0015_hooks.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

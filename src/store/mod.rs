@@ -16,6 +16,8 @@ pub mod catalogue;
 pub mod deliveries;
 pub mod events;
 pub mod history;
+pub mod hook_log;
+pub mod hooks;
 pub mod idempotency;
 mod migrations;
 pub mod nodes;

@@ -49,7 +49,8 @@ pub fn call(
     envelope: &Envelope<'_>,
     now: Timestamp,
 ) -> Letter {
-    let [id, timestamp, signature] = standard::headers(request_id.to_string(), now, &body, envelope);
+    let [id, timestamp, signature] =
+        standard::headers(request_id.to_string(), now, &body, (&envelope.secrets, &envelope.key_pairs));
     let mut letter = Letter {
         url: None,
         content_type: JSON,

@@ -4,6 +4,7 @@
 //! whether, and opens no connection. Every format carries the Standard Webhooks headers besides its own.
 
 pub mod action;
+pub mod hook;
 pub mod set;
 pub mod signed;
 pub mod standard;
@@ -139,7 +140,8 @@ pub async fn body(event: &Event, envelope: &Envelope<'_>, now: Timestamp) -> Res
 /// Puts a body into its envelope.
 pub fn seal(event: &Event, body: Bytes, envelope: &Envelope<'_>, occasion: Occasion) -> Letter {
     let style = style(envelope.format);
-    let [id, timestamp, signature] = standard::headers(event.id.to_string(), occasion.now, &body, envelope);
+    let [id, timestamp, signature] =
+        standard::headers(event.id.to_string(), occasion.now, &body, (&envelope.secrets, &envelope.key_pairs));
     let mut letter = Letter {
         url: None,
         content_type: style.content_type,

@@ -10,6 +10,7 @@ mod declared;
 mod delivery;
 mod encryption;
 mod formats;
+mod hooks;
 mod keys;
 mod master_keys;
 mod nodes;

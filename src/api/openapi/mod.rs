@@ -32,9 +32,10 @@ pub(super) use page::{description, routes};
 /// How the API's keys are called here.
 const API_KEY: &str = "apiKey";
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("events", "What happened, as the platform tells it."),
     ("webhooks", "Who wants to hear of it, how, and what became of each delivery."),
+    ("hooks", "Questions to a tenant's own server while somebody signs up, signs in or is given a token."),
     ("event types", "The catalogue of what may happen."),
     ("keys", "The keys that tokens are signed with."),
     ("administration", "Tenants, API keys and the audit log."),
@@ -153,6 +154,8 @@ fn tag(path: &str) -> &'static str {
         "events" => "events",
         "webhooks" => "webhooks",
         "event-types" => "event types",
+        "hooks" => "hooks",
+        _ if path.starts_with("/v1/admin/hooks") || path == "/v1/admin/config" => "hooks",
         _ if path.starts_with("/v1/admin/keys") => "keys",
         _ => "administration",
     }

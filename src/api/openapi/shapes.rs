@@ -16,6 +16,7 @@ use crate::domain::catalogue;
 use crate::domain::delivery::{DeliveryState, FailureKind};
 use crate::domain::dialect;
 use crate::domain::event_type;
+use crate::domain::hook;
 use crate::domain::id;
 use crate::domain::key_ring;
 use crate::domain::tenant;
@@ -57,6 +58,20 @@ shapes! {
     EventId: id(id::EventId::PREFIX);
     /// The id of an API key; not the key itself.
     ApiKeyId: id(id::ApiKeyId::PREFIX);
+    /// The id of one question to an authentication hook: the token's `jti` and the header `webhook-id`.
+    ExecutionId: id(id::ExecutionId::PREFIX);
+    /// What a hook is for.
+    HookKind: one_of(hook::HookKind::ALL.map(hook::HookKind::as_str));
+    /// What counts as said when there is no answer that counts.
+    OnFailure: one_of(hook::OnFailure::ALL.map(hook::OnFailure::as_str));
+    /// How a question ended; `amended` is allowed, with claims.
+    HookOutcome: one_of(hook::HookOutcome::ALL.map(hook::HookOutcome::as_str));
+    /// Why there is no answer that counts.
+    HookFailure: text().enum_values(Some(hook::HookFailure::names()));
+    /// Claims by their names.
+    Claims: ObjectBuilder::new().examples([json!({"plan": "pro"})]);
+    /// Any JSON object that every receiver reads alike (RFC 7493). It is sent byte for byte as it comes.
+    HookPayload: ObjectBuilder::new().examples([json!({"email": "alice@example.com"})]);
     /// The name of one request, which the server's log knows it by.
     RequestId: id(id::RequestId::PREFIX);
     /// The thumbprint of a public key (RFC 7638): the `kid` of tokens and JWKs.
@@ -166,6 +181,19 @@ shapes! {
     OpenApiDocument: ObjectBuilder::new().property("openapi", text().pattern(Some(r"^3\.1(\.|$)"))).required("openapi")
         .property("webhooks", imported_types()).required("webhooks").examples([json!({"openapi": "3.1.0", "webhooks": {}})]);
 }
+
+/// Public JWKs (RFC 7517), of which nothing is kept but what verifies.
+pub(in crate::api) enum AnswerKeys {}
+
+impl PartialSchema for AnswerKeys {
+    fn schema() -> RefOr<Schema> {
+        let key = ObjectBuilder::new().property("kty", one_of(["EC", "OKP", "RSA"])).required("kty");
+        let keys = ArrayBuilder::new().items(key).min_items(Some(1)).max_items(Some(hook::ANSWER_KEYS_MAX));
+        RefOr::T(keys.into())
+    }
+}
+
+impl ToSchema for AnswerKeys {}
 
 /// Headers by name. A name is no header that HTTP or Signet sets itself, and stands there once whatever its case.
 pub(in crate::api) enum Headers {}

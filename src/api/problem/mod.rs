@@ -148,6 +148,11 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail)
     }
 
+    pub(in crate::api) fn too_many_questions() -> Self {
+        let detail = "more questions to hooks are under way than is good for them; this one was not put, try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", detail)
+    }
+
     pub(in crate::api) fn unavailable() -> Self {
         let detail = "the database is not available at the moment; nothing was changed, try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available", detail)

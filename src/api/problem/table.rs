@@ -11,6 +11,7 @@ use crate::engine::calls::CallError;
 use crate::engine::catalogue::known::JudgeError;
 use crate::engine::catalogue::{CatalogueError, Fault as SchemaFault};
 use crate::engine::deliveries::RetryError;
+use crate::engine::hooks::{HookConfigError, HookError};
 use crate::engine::idempotency::IdempotencyError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::{KeysError, MayNotSign};
@@ -20,6 +21,9 @@ use crate::engine::rotate::RotateError;
 use crate::engine::tenants::TenantError;
 use crate::engine::webhooks::{ProbeError, WebhookError};
 use crate::store::StoreError;
+
+/// One answer for every address, so that nobody can map a network by asking.
+const UNREACHABLE_HOST: &str = "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW";
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -188,14 +192,8 @@ impl From<TenantError> for Problem {
 impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         match error {
-            WebhookError::Blocked => Self::invalid_one(
-                "/url",
-                "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
-            ),
-            WebhookError::KeySetBlocked => Self::invalid_one(
-                "/encryption/jwks_url",
-                "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW",
-            ),
+            WebhookError::Blocked => Self::invalid_one("/url", UNREACHABLE_HOST),
+            WebhookError::KeySetBlocked => Self::invalid_one("/encryption/jwks_url", UNREACHABLE_HOST),
             WebhookError::NotEncrypted => {
                 let fault =
                     |pointer: &str, detail: &str| Fault { pointer: pointer.to_owned(), detail: detail.to_owned() };
@@ -221,6 +219,31 @@ impl From<WebhookError> for Problem {
             WebhookError::Signing(error) => Self::internal().because(&error),
             WebhookError::NoRandomness(error) => Self::internal().because(&error),
             WebhookError::MayNotSign(error) => error.into(),
+        }
+    }
+}
+
+impl From<HookError> for Problem {
+    fn from(error: HookError) -> Self {
+        match error {
+            HookError::Overloaded => Self::too_many_questions(),
+            HookError::Panicked => Self::internal(),
+            HookError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HookConfigError> for Problem {
+    fn from(error: HookConfigError) -> Self {
+        match error {
+            HookConfigError::NoUrl(kind) => Self::invalid_one(format!("/hooks/{}/url", kind.as_str()), "is required"),
+            HookConfigError::Blocked(kind) => Self::invalid_one(format!("/hooks/{}", kind.as_str()), UNREACHABLE_HOST),
+            HookConfigError::MalformedSecret(error) => Self::invalid_one("/secret", error),
+            HookConfigError::TooManySecrets(error) => Self::conflict("too_many_secrets", error.to_string()),
+            HookConfigError::NoRandomness(error) => Self::internal().because(&error),
+            HookConfigError::Store(error) => error.into(),
+            HookConfigError::Signing(error) => Self::internal().because(&error),
+            HookConfigError::Keys(error) => error.into(),
         }
     }
 }
@@ -264,7 +287,7 @@ impl From<Failure> for Problem {
             Failure::Unanswered(FailureKind::Internal) => return Self::internal(),
             // The same for every address, so that nobody can map a network by asking.
             Failure::Unanswered(FailureKind::Blocked) => {
-                "the receiver's host may not be reached by webhooks; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW".to_owned()
+                format!("the webhook's URL {UNREACHABLE_HOST}")
             }
             Failure::Unanswered(kind) => format!("the receiver did not answer ({}){doubt}", kind.as_str()),
         };

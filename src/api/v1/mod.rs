@@ -4,11 +4,13 @@
 mod actions;
 mod api_keys;
 mod audit_log;
+mod config;
 mod deliveries;
 mod described;
 mod dialect;
 mod event_types;
 mod events;
+mod hooks;
 mod judged;
 mod keys;
 mod patch;
@@ -28,7 +30,7 @@ use super::openapi::Described;
 use super::problem::Problem;
 use super::{Api, idempotency};
 use crate::domain::access::Scope::{
-    self, Admin, DeliveriesReplay, EventsWrite, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
+    self, Admin, DeliveriesReplay, EventsWrite, HooksInvoke, KeysRead, KeysRotate, WebhooksRead, WebhooksWrite,
 };
 use crate::domain::catalogue::{SAMPLE_BYTES_MAX, SCHEMA_BYTES_MAX};
 use crate::domain::event::PAYLOAD_BYTES_MAX;
@@ -84,7 +86,7 @@ impl Route {
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 36] = [
+pub static ROUTES: [Route; 41] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish), described::events::publish)
         .taking(EVENT_BYTES_MAX)
         .doing_once(),
@@ -186,6 +188,17 @@ pub static ROUTES: [Route; 36] = [
     route(Method::GET, "/v1/admin/api-keys", Admin, || get(api_keys::list), described::api_keys::list),
     route(Method::POST, "/v1/admin/api-keys", Admin, || post(api_keys::create), described::api_keys::create),
     route(Method::DELETE, "/v1/admin/api-keys/{id}", Admin, || delete(api_keys::revoke), described::api_keys::revoke),
+    route(Method::POST, "/v1/hooks/{kind}", HooksInvoke, || post(hooks::ask), described::hooks::ask),
+    route(Method::GET, "/v1/admin/config", Admin, || get(config::show), described::hooks::show_config),
+    route(Method::PATCH, "/v1/admin/config", Admin, || patch(config::change), described::hooks::change_config),
+    route(
+        Method::POST,
+        "/v1/admin/hooks/secret/rotate",
+        Admin,
+        || post(hooks::rotate_secret),
+        described::hooks::rotate_secret,
+    ),
+    route(Method::GET, "/v1/admin/hooks/logs", Admin, || get(hooks::log), described::hooks::log),
     route(Method::GET, "/v1/admin/audit-log", Admin, || get(audit_log::list), described::audit_log::list),
 ];
 

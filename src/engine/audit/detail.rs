@@ -40,6 +40,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         Action::EventTypesDescribed { made, replaced, names } => {
             json!({"made": made, "replaced": replaced, "names": names})
         }
+        Action::HookChanged { members, url, .. } => json!({"members": members, "url": url}),
         Action::MasterKeyRewrapped { records, stuck, .. } => json!({"records": records, "stuck": stuck}),
         Action::LogBegun
         | Action::KeyFound { .. }
@@ -51,6 +52,7 @@ pub(super) fn write(action: &Action, at: Timestamp) -> String {
         | Action::ApiKeyRevoked { .. }
         | Action::WebhookDeleted { .. }
         | Action::EventTypeForgotten { .. }
+        | Action::HookSecretChanged
         | Action::MasterKeyAdded { .. }
         | Action::MasterKeySwitched { .. }
         | Action::MasterKeyDropped { .. } => json!({}),

@@ -5,6 +5,7 @@
 //! finds every one that does. No waiting and no clock is part of that.
 
 mod answers;
+mod hook_secrets;
 mod rewrap;
 
 use std::collections::BTreeMap;
@@ -76,7 +77,7 @@ impl From<KeysError> for MasterKeysError {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Records {
     pub keys: u64,
-    /// Secrets of webhooks, and answers that are kept for whoever asks again.
+    /// Secrets of webhooks and hooks, and answers that are kept for whoever asks again.
     pub secrets: u64,
 }
 
@@ -276,6 +277,7 @@ async fn records_by_master_key(conn: &mut Conn) -> Result<BTreeMap<String, Recor
             records.entry(id).or_default().secrets += 1;
         }
     }
+    hook_secrets::count(conn, &mut records).await?;
     answers::count(conn, &mut records).await?;
     Ok(records)
 }

@@ -37,6 +37,7 @@ impl Engine {
             all.stuck.clear();
             self.rewrap_keys(id, &mut all, &mut told).await?;
             self.rewrap_secrets(id, &mut all, &mut told).await?;
+            self.rewrap_hook_secrets(id, &mut all, &mut told).await?;
             self.rewrap_answers(id, &mut all, &mut told).await?;
             if all.records == before {
                 let records = all.records.keys + all.records.secrets;

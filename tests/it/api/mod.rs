@@ -65,7 +65,10 @@ impl Ids<'_> {
                 _ => self.api_key,
             };
         let path = route.path.replace("{id}", id).replace("{event_id}", self.event).replace("{kid}", self.kid);
-        let path = path.replace("presets/{name}", "presets/hanko").replace("{name}", self.event_type);
+        let path = path
+            .replace("{kind}", "pre_sign_up")
+            .replace("presets/{name}", "presets/hanko")
+            .replace("{name}", self.event_type);
         let path = path.replace("{action}", "users.delete");
         assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
         format!("{} {path}", route.method)
@@ -89,6 +92,7 @@ fn body(route: &Route, receiver_url: &str) -> String {
         ("POST", "/v1/admin/keys/rotate") => json!({"force": true}),
         ("POST", "/v1/admin/tenants") => json!({"name": "acme"}),
         ("PATCH", "/v1/admin/tenants/{id}") => json!({"name": "changed"}),
+        ("PATCH", "/v1/admin/config") => json!({"hooks": {"pre_sign_up": receiver_url}}),
         ("POST", "/v1/admin/api-keys") => json!({"scopes": ["admin"]}),
         _ => json!({}),
     };

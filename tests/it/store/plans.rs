@@ -3,6 +3,8 @@
 //! The statements are not repeated here. A function of the store is run once, what it sent to the database is
 //! overheard, and the database is asked how it would go about it.
 
+mod hooks;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -29,7 +31,7 @@ const REPORTS: &str = "sqlx::query";
 /// The span around the function whose statements are wanted; other tests of this process talk to databases too.
 const OVERHEARD: &str = "overheard";
 /// Has PostgreSQL count, which it does by itself now and then.
-const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log, idempotent_answers";
+const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log, idempotent_answers, hooks, hook_secrets, hook_log";
 /// What may be read from end to end, because it is as small as the request itself.
 const SMALL: [&str; 6] =
     ["= queue.claims)", "CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN given", "SCAN (subquery-"];

@@ -69,7 +69,11 @@ struct Shop {
     answers_after_ms: AtomicU64,
     json: Mutex<Option<String>>,
     is_holding: watch::Sender<bool>,
+    voice: Mutex<Option<Voice>>,
 }
+
+/// What a receiver makes of a request.
+type Voice = Arc<dyn Fn(&Received) -> (u16, String) + Send + Sync>;
 
 /// A receiver on a port of its own, for as long as its test runs.
 pub struct Receiver {
@@ -96,6 +100,11 @@ impl Receiver {
         self.shop.status.store(status, Ordering::SeqCst);
     }
 
+    /// Answers each request with a status and a body of its own from now on.
+    pub fn answering_by(&self, voice: impl Fn(&Received) -> (u16, String) + Send + Sync + 'static) {
+        *self.shop.voice.lock().unwrap() = Some(Arc::new(voice));
+    }
+
     /// Asks to be left alone for a while, with every answer from now on.
     pub fn asking_to_wait(&self, seconds: u64) {
         self.shop.retry_after_seconds.store(seconds, Ordering::SeqCst);
@@ -108,6 +117,7 @@ impl Receiver {
 
     /// Answers with this JSON from now on.
     pub fn saying(&self, json: &str) {
+        *self.shop.voice.lock().unwrap() = None;
         *self.shop.json.lock().unwrap() = Some(json.to_owned());
     }
 
@@ -137,13 +147,20 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    shop.received.lock().unwrap().push(Received { query: query.unwrap_or_default(), headers, body });
+    let received = Received { query: query.unwrap_or_default(), headers, body };
+    shop.received.lock().unwrap().push(received.clone());
     let wait = shop.answers_after_ms.load(Ordering::SeqCst);
     if wait > 0 {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
     // An error would mean that the receiver is gone, and this is the receiver.
     let _ = shop.is_holding.subscribe().wait_for(|is_holding| !is_holding).await;
+    let voice = shop.voice.lock().unwrap().clone();
+    if let Some(voice) = voice {
+        let (status, body) = voice(&received);
+        let location = [("location", "/elsewhere")];
+        return (StatusCode::from_u16(status).unwrap(), location, body).into_response();
+    }
     let status = StatusCode::from_u16(shop.status.load(Ordering::SeqCst)).unwrap();
     let json = shop.json.lock().unwrap().clone();
     match (shop.retry_after_seconds.load(Ordering::SeqCst), json) {

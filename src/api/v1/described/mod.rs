@@ -7,6 +7,7 @@ pub(super) mod audit_log;
 pub(super) mod deliveries;
 pub(super) mod event_types;
 pub(super) mod events;
+pub(super) mod hooks;
 pub(super) mod keys;
 pub(super) mod tenants;
 pub(super) mod webhooks;

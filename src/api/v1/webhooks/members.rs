@@ -49,7 +49,7 @@ pub(super) fn rate(Whole(count): Whole<u32>, faults: &mut Faults) -> Option<Deli
     members::rate(count, faults)
 }
 
-pub(super) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Duration {
+pub(in crate::api::v1) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Duration {
     let seconds = seconds.map_or(OVERLAP_SECONDS_STANDARD, |Whole(seconds)| seconds);
     if seconds > OVERLAP_SECONDS_MAX {
         faults

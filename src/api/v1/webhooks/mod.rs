@@ -32,6 +32,7 @@ use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
 use members::{ActivationWish, EncryptionWish, Retry};
 
+pub(super) use members::overlap;
 pub(super) use view::WebhookView;
 
 #[derive(Deserialize, ToSchema)]
