@@ -21,6 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +39,11 @@ use problem::Problem;
 pub use openapi::DOCUMENT;
 pub use v1::{ROUTES, Route};
 pub use well_known::KeySets;
+
+/// What counts are written in.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const METRICS_EXAMPLE: &str =
+    "# TYPE signet_hook_executions counter\nsignet_hook_executions_total{hook=\"jwt\",outcome=\"amended\"} 1\n# EOF\n";
 
 /// What every handler works with.
 pub type Api = Arc<Engine>;
@@ -69,12 +75,19 @@ fn public() -> Vec<Public> {
     )
     .answers_text(Answer::ok("They would.").of_type("text/plain; charset=utf-8"), "ready\n")
     .refuses([Problem::unavailable()]);
+    let counts = Described::new(
+        "metrics",
+        "Counts, as Prometheus reads them",
+        "Those of this node since it was started: of questions to hooks by kind and outcome, and how long they took. They name no tenant.",
+    )
+    .answers_text(Answer::ok("OpenMetrics 1.0.").of_type(OPEN_METRICS), METRICS_EXAMPLE);
     let description =
         Described::new("description", "This description", "`/docs/` shows it to people.")
             .answers::<openapi::shapes::Description>(Answer::ok("OpenAPI 3.1."), json!({"openapi": "3.1.0"}), &[]);
     let mut public = vec![
         Public { path: "/healthz", handler: get(healthz), described: health },
         Public { path: "/readyz", handler: get(readyz), described: readiness },
+        Public { path: "/metrics", handler: get(metrics), described: counts },
         Public { path: "/openapi.json", handler: get(openapi::description), described: description },
     ];
     public.extend(well_known::public());
@@ -118,6 +131,11 @@ async fn finish(State(engine): State<Api>, request: Request, next: Next) -> Resp
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     Problem::internal().into_response()
+}
+
+/// What operators count.
+async fn metrics(State(engine): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, OPEN_METRICS)], engine.metrics())
 }
 
 /// Whether the process answers at all.

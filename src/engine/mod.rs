@@ -34,6 +34,7 @@ pub mod keys;
 mod lanes;
 pub mod leftovers;
 pub mod master_keys;
+mod metrics;
 pub mod nodes;
 pub mod operator;
 mod pace;
@@ -78,6 +79,7 @@ use key_sets::KeySets;
 use keys::KeyBook;
 use lanes::Lanes;
 use leftovers::Leftovers;
+use metrics::Metrics;
 use senders::Senders;
 use service_time::Measured;
 use settle::Verdict;
@@ -125,6 +127,7 @@ pub struct Engine {
     key_sets: KeySets,
     catalogues: Catalogues,
     hooks: Hooks,
+    metrics: Metrics,
     intake: Intake,
     verdicts: mpsc::Sender<Verdict>,
     lanes: Mutex<Lanes>,
@@ -196,6 +199,7 @@ impl Engine {
             key_sets: KeySets::default(),
             catalogues: Catalogues::default(),
             hooks,
+            metrics: Metrics::default(),
             intake,
             verdicts,
             lanes: Mutex::new(Lanes::default()),

@@ -3,6 +3,7 @@
 mod answers;
 mod config;
 mod log;
+mod metrics;
 mod places;
 mod questions;
 mod signed;

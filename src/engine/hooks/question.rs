@@ -74,6 +74,7 @@ impl Engine {
         let hooks = self.hooks_of(tenant_id).await?;
         let Some(known) = hooks.hooks.get(&kind).cloned() else {
             let decision = Decision::not_configured();
+            self.metrics.count(kind, decision.outcome, None);
             return Ok(Answered { id, decision, took_for: stopwatch.elapsed() });
         };
         let place = self.hooks.places.take(tenant_id).ok_or(HookError::Overloaded)?;
@@ -98,6 +99,7 @@ impl Engine {
         let decision = decide(asked.kind, asked.known.hook.on_failure, heard);
         let took_for = asked.stopwatch.elapsed();
         let Asked { id, kind, tenant_id, at, .. } = asked;
+        self.metrics.count(kind, decision.outcome, Some(took_for));
         if let Some(failure) = decision.failure {
             tracing::warn!(tenant.id = %tenant_id, hook = kind.as_str(), execution.id = %id, failure = failure.as_str(), status_code, "a hook did not answer as it should");
         }
