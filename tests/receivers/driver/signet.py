@@ -37,6 +37,20 @@ class Signet:
         """The status and the answer, whichever they are."""
         return self._ask(f"/v1/webhooks/{webhook_id}/actions/{action}", as_json(asked))
 
+    def configure_hooks(self, **hooks):
+        return self._post("/v1/admin/config", as_json({"hooks": hooks}), [200], "PATCH")
+
+    def rotate_hook_secret(self, **settings):
+        return self._post("/v1/admin/hooks/secret/rotate", as_json(settings), [200])
+
+    def ask_hook(self, kind, payload):
+        """`payload` is JSON text, which goes to the receiver as it is."""
+        return self._post(f"/v1/hooks/{kind}", payload, [200])
+
+    def hook_log(self, **filters):
+        """The latest first."""
+        return self._get(f"/v1/admin/hooks/logs?{urlencode(filters)}")["data"]
+
     def publish(self, event_type, content):
         """`content` is the event's data as JSON text, sent as it is."""
         event = b'{"type":"%s","data":%s}' % (event_type.encode(), content)
@@ -70,14 +84,14 @@ class Signet:
         with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:
             return json.load(response)
 
-    def _post(self, path, body, expected):
-        status, answer = self._ask(path, body)
+    def _post(self, path, body, expected, method="POST"):
+        status, answer = self._ask(path, body, method)
         if status not in expected:
-            raise AssertionError(f"POST {path} answered {status}, not {expected}: {answer}")
+            raise AssertionError(f"{method} {path} answered {status}, not {expected}: {answer}")
         return answer
 
-    def _ask(self, path, body):
-        request = urllib.request.Request(self.url + path, body, self._headers(), method="POST")
+    def _ask(self, path, body, method="POST"):
+        request = urllib.request.Request(self.url + path, body, self._headers(), method=method)
         try:
             with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:
                 return response.status, json.loads(response.read() or b"null")
