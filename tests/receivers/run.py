@@ -7,6 +7,7 @@ import sys
 
 from checks import (
     clients,
+    encrypted,
     hanko,
     hellojohn,
     hellojohn_hooks,
@@ -40,6 +41,7 @@ SECTIONS = [
     userhub,
     userhub_users,
     security_events,
+    encrypted,
     readme,
 ]
 

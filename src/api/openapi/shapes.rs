@@ -175,6 +175,11 @@ shapes! {
     /// A public JWK (RFC 7517) that can be encrypted to: EC on P-256, P-384 or P-521, OKP on X25519 (`ECDH-ES`), or RSA of 2048 to 8192
     /// bits (`RSA-OAEP-256`).
     EncryptionKey: encryption_key();
+    /// Whom the data of deliveries is encrypted to: a key, or the URL of a JWK Set, of which the first key that can be encrypted to is
+    /// taken, one with `"use": "enc"` before one without `use`.
+    Encryption: ObjectBuilder::new().property("jwk", encryption_key()).property("jwks_url", WebhookUrl::schema())
+        .additional_properties(Some(AdditionalProperties::FreeForm(false))).min_properties(Some(1)).max_properties(Some(1))
+        .examples([json!({"jwks_url": "https://example.com/keys.json"})]);
     /// This document.
     Description: ObjectBuilder::new().property("openapi", text());
     /// An OpenAPI 3.1 document with a `webhooks` section.
@@ -309,7 +314,7 @@ fn imported_types() -> ObjectBuilder {
         .min_properties(Some(1))
 }
 
-/// What is asked of the key itself, such as that its point lies on its curve, no expression says: hence the format.
+/// That a point lies on its curve, no expression says.
 fn encryption_key() -> ObjectBuilder {
     let number = || text().pattern(Some("^[A-Za-z0-9_-]+$"));
     ObjectBuilder::new()
@@ -323,7 +328,6 @@ fn encryption_key() -> ObjectBuilder {
         .property("use", one_of(["enc"]))
         .property("alg", one_of(["ECDH-ES", "RSA-OAEP-256"]))
         .property("kid", text().min_length(Some(1)).max_length(Some(256)))
-        .format(Some(SchemaFormat::Custom("encryption-jwk".to_owned())))
         .examples([
             json!({"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "kid": "2026"}),
         ])

@@ -35,7 +35,8 @@ pub(in crate::api::v1) fn list() -> Described {
 
 pub(in crate::api::v1) fn create() -> Described {
     let words = "Its signing secret is shown in this answer and never again; receivers that verify the token need none. Values of headers are kept sealed and shown as \
-                 `***`. With `activation` it is `pending`, and sent nothing, until its receiver has shown that it wants deliveries.";
+                 `***`. With `activation` it is `pending`, and sent nothing, until its receiver has shown that it wants deliveries. With `encryption` the data of \
+                 its deliveries is a JWE; of a `jwks_url` only the address is judged here, and a test shows whether a key can be had.";
     let mut shown = webhook();
     shown["signing_secret"] = SECRET.into();
     let example = json!({
@@ -52,6 +53,7 @@ pub(in crate::api::v1) fn create() -> Described {
         .refuses([
             Problem::invalid_one("/url", "must use https; plain http is accepted only when SIGNET_ALLOW_HTTP is set"),
             WebhookError::Blocked.into(),
+            WebhookError::NotEncrypted.into(),
             WebhookError::TooMany.into(),
         ])
 }
@@ -75,6 +77,7 @@ pub(in crate::api::v1) fn change() -> Described {
             WebhookError::Contended.into(),
             WebhookError::Declared.into(),
             WebhookError::Blocked.into(),
+            WebhookError::NotEncrypted.into(),
         ])
 }
 
@@ -142,7 +145,7 @@ fn webhook() -> Value {
     json!({
         "id": WEBHOOK, "url": "https://example.com/webhooks", "events": ["user", "session.created"], "description": "CRM",
         "format": "token", "typ": "JWT", "v1a": false, "audience": "https://example.com/webhooks",
-        "headers": {"authorization": "***"}, "enabled": true,
+        "headers": {"authorization": "***"}, "enabled": true, "encryption": {"jwks_url": "https://example.com/keys.json"},
         "declared": false, "status": "active", "retry": {"schedule": [5, 300, 1800]}, "timeout_seconds": 10,
         "last_delivery_at": "2026-03-01T12:00:00Z", "created_at": "2026-02-01T12:00:00Z", "updated_at": "2026-02-01T12:00:00Z",
     })

@@ -59,12 +59,11 @@ pub(in crate::api::v1) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faul
 }
 
 /// Whom the data of its deliveries is encrypted to: a key, or where the receiver publishes some.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EncryptionWish {
-    #[schema(value_type = Option<shapes::EncryptionKey>)]
+    // As it comes: what a parser would say of it might repeat a private key.
     jwk: Option<Value>,
-    #[schema(value_type = Option<shapes::WebhookUrl>)]
     jwks_url: Option<String>,
 }
 
