@@ -177,7 +177,7 @@ shapes! {
     EncryptionKey: encryption_key();
     /// Whom the data of deliveries is encrypted to: a key, or the URL of a JWK Set, of which the first key that can be encrypted to is
     /// taken, one with `"use": "enc"` before one without `use`.
-    Encryption: ObjectBuilder::new().property("jwk", encryption_key()).property("jwks_url", WebhookUrl::schema())
+    EncryptionWish: ObjectBuilder::new().property("jwk", encryption_key()).property("jwks_url", WebhookUrl::schema())
         .additional_properties(Some(AdditionalProperties::FreeForm(false))).min_properties(Some(1)).max_properties(Some(1))
         .examples([json!({"jwks_url": "https://example.com/keys.json"})]);
     /// This document.

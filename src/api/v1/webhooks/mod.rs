@@ -55,7 +55,7 @@ pub(super) struct CreateWebhook {
     #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
     v1a: Option<bool>,
-    #[schema(value_type = Option<shapes::Encryption>)]
+    #[schema(value_type = Option<shapes::EncryptionWish>)]
     encryption: Option<Object<EncryptionWish>>,
     #[schema(value_type = Option<Retry>)]
     retry: Option<Object<Retry>>,
@@ -175,7 +175,7 @@ pub(super) struct ChangeWebhook {
     v1a: Option<bool>,
     /// Replaced as a whole.
     #[serde(default)]
-    #[schema(value_type = Option<shapes::Encryption>)]
+    #[schema(value_type = Option<shapes::EncryptionWish>)]
     encryption: Patched<Object<EncryptionWish>>,
     #[serde(default)]
     #[schema(value_type = Option<Retry>)]
