@@ -23,9 +23,11 @@ use crate::wire;
 
 /// The largest answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// Calls under way on a node; with their answers, they take as many megabytes at most, and as many again while those are sent on.
+/// Calls under way on a node, which read as many megabytes at most.
 const CALLS_MAX: usize = 64;
-/// Calls under way to one webhook, so that a receiver that does not answer leaves room for the others.
+/// Those of one tenant: the others have room whatever it does.
+const CALLS_PER_TENANT_MAX: usize = 48;
+/// Those to one webhook, so that a receiver that does not answer leaves room for the tenant's others.
 const CALLS_PER_WEBHOOK_MAX: usize = 16;
 
 /// Who asks whom.
@@ -49,7 +51,9 @@ pub enum CallError {
         "the webhook's receiver has yet to show that it wants to be asked; POST /v1/webhooks/{{id}}/activate asks it, then ask again"
     )]
     Pending,
-    #[error("as many calls are under way to this receiver, or to all, as may be; nothing was asked, try again")]
+    #[error(
+        "as many calls are under way to this receiver, of this tenant or in all as may be; nothing was asked, try again"
+    )]
     TooMany,
     #[error("the receiver has no answer")]
     Failed(Failure),
@@ -63,32 +67,38 @@ pub enum CallError {
 
 /// How many calls are under way, by webhook.
 #[derive(Default)]
-pub(super) struct Places(Mutex<HashMap<WebhookId, usize>>);
+pub(super) struct Places(Mutex<HashMap<Whose, usize>>);
+
+type Whose = (TenantId, WebhookId);
 
 /// A call's place; it is free again however the call ends.
 struct Place<'p> {
     places: &'p Places,
-    webhook_id: WebhookId,
+    whose: Whose,
 }
 
 impl Places {
-    fn take(&self, webhook_id: WebhookId) -> Option<Place<'_>> {
+    fn take(&self, whose: Whose) -> Option<Place<'_>> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_webhook = taken.get(&webhook_id).copied().unwrap_or_default();
-        if of_webhook >= CALLS_PER_WEBHOOK_MAX || taken.values().sum::<usize>() >= CALLS_MAX {
+        let of_webhook = taken.get(&whose).copied().unwrap_or_default();
+        let of_tenant: usize = taken.iter().filter(|((tenant, _), _)| *tenant == whose.0).map(|(_, count)| count).sum();
+        let is_full = of_webhook >= CALLS_PER_WEBHOOK_MAX
+            || of_tenant >= CALLS_PER_TENANT_MAX
+            || taken.values().sum::<usize>() >= CALLS_MAX;
+        if is_full {
             return None;
         }
-        taken.insert(webhook_id, of_webhook + 1);
-        Some(Place { places: self, webhook_id })
+        taken.insert(whose, of_webhook + 1);
+        Some(Place { places: self, whose })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = taken.remove(&self.webhook_id).unwrap_or_default().saturating_sub(1);
+        let left = taken.remove(&self.whose).unwrap_or_default().saturating_sub(1);
         if left > 0 {
-            taken.insert(self.webhook_id, left);
+            taken.insert(self.whose, left);
         }
     }
 }
@@ -129,7 +139,7 @@ impl Engine {
         let found = found.filter(|found| found.webhook.tenant_id == caller.tenant_id && !found.is_deleted);
         let Some(found) = found else { return Ok(None) };
         must_answer(found.webhook.format, found.webhook.state)?;
-        let _place = self.calls.take(caller.webhook_id).ok_or(CallError::TooMany)?;
+        let _place = self.calls.take((caller.tenant_id, caller.webhook_id)).ok_or(CallError::TooMany)?;
         self.call(caller, found, request).await.map(Some)
     }
 
@@ -184,18 +194,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_under_way_are_bounded_for_each_webhook_and_for_all_and_places_come_back() {
+    fn calls_under_way_are_bounded_for_each_webhook_each_tenant_and_all_and_places_come_back() {
         let places = Places::default();
-        let id = |number: u8| WebhookId::from_bytes([number; 16]);
+        let whose =
+            |tenant: u8, webhook: u8| (TenantId::from_bytes([tenant; 16]), WebhookId::from_bytes([webhook; 16]));
+        let as_many =
+            |tenant, webhook| -> Vec<_> { std::iter::from_fn(|| places.take(whose(tenant, webhook))).collect() };
 
-        let of_one: Vec<_> = std::iter::from_fn(|| places.take(id(1))).collect();
-        let others: Vec<_> = (2..=200).filter_map(|number| places.take(id(number))).collect();
+        let of_one = as_many(1, 1);
+        let of_tenant: Vec<_> = (2..=200).flat_map(|webhook| as_many(1, webhook)).collect();
+        let of_another = as_many(2, 201);
 
-        assert_eq!((of_one.len(), others.len()), (CALLS_PER_WEBHOOK_MAX, CALLS_MAX - CALLS_PER_WEBHOOK_MAX));
-        assert!(places.take(id(201)).is_none());
-        drop(others);
-        assert!(places.take(id(1)).is_none() && places.take(id(2)).is_some());
+        assert_eq!((of_one.len(), of_another.len()), (CALLS_PER_WEBHOOK_MAX, CALLS_PER_WEBHOOK_MAX));
+        assert_eq!(of_one.len() + of_tenant.len(), CALLS_PER_TENANT_MAX);
+        assert_eq!(places.0.lock().unwrap().values().sum::<usize>(), CALLS_MAX);
+        assert!(places.take(whose(3, 202)).is_none());
         drop(of_one);
+        assert!(places.take(whose(3, 202)).is_some() && places.take(whose(1, 1)).is_some());
+        drop((of_tenant, of_another));
         assert!(places.0.lock().unwrap().is_empty());
     }
 }
