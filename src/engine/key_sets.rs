@@ -47,7 +47,10 @@ pub enum NoKey {
 }
 
 /// What is known of each URL. A tenant's is its own: what one asks for tells another nothing.
-pub(super) struct KeySets(Mutex<LruCache<(TenantId, String), Arc<Mutex<Entry>>>>);
+pub(super) struct KeySets(Mutex<LruCache<(TenantId, String), Place>>);
+
+/// Where all who need the same set meet.
+type Place = Arc<Mutex<Entry>>;
 
 impl Default for KeySets {
     fn default() -> Self {
@@ -56,7 +59,7 @@ impl Default for KeySets {
 }
 
 impl KeySets {
-    fn entry(&self, tenant_id: TenantId, url: &WebhookUrl) -> Arc<Mutex<Entry>> {
+    fn entry(&self, tenant_id: TenantId, url: &WebhookUrl) -> Place {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get_or_insert((tenant_id, url.as_str().to_owned()), Arc::default).clone()
     }
@@ -144,7 +147,7 @@ impl Engine {
     }
 
     /// Asks in a task of its own: who waits for it may give up before it ends, and the next one has what comes of it.
-    fn ask_for_set(&self, entry: Arc<Mutex<Entry>>, url: &WebhookUrl) -> watch::Receiver<()> {
+    fn ask_for_set(&self, entry: Place, url: &WebhookUrl) -> watch::Receiver<()> {
         let (ending, asking) = watch::channel(());
         let (egress, url) = (self.egress.clone(), url.clone());
         let (asked_at, stopwatch) = (self.clock.monotonic(), self.clock.stopwatch());

@@ -5,10 +5,10 @@ use super::*;
 const JWK: &str = r#"{"kty":"OKP","crv":"X25519","x":"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}"#;
 const BROKEN: Result<Heard, NoKey> = Err(NoKey::Status(500));
 
-fn heard(max_age_seconds: Option<u64>) -> Result<Heard, NoKey> {
+fn heard(max_age_seconds: Option<u64>) -> Heard {
     let key = Recipient::read(JWK).ok();
     assert!(key.is_some());
-    Ok(Heard { key, max_age: max_age_seconds.map(Duration::from_secs) })
+    Heard { key, max_age: max_age_seconds.map(Duration::from_secs) }
 }
 
 fn at(seconds: u64) -> Duration {
@@ -28,7 +28,7 @@ fn a_set_is_kept_for_as_long_as_it_says_within_bounds() {
     for (max_age, kept_for) in
         [(None, 10 * 60), (Some(300), 300), (Some(0), 60), (Some(59), 60), (Some(7 * 24 * HOUR), 24 * HOUR)]
     {
-        let known = known(heard(max_age));
+        let known = known(Ok(heard(max_age)));
 
         assert!(known.is_current(at(kept_for - 1)), "{max_age:?}");
         assert!(!known.is_current(at(kept_for)), "{max_age:?}");
@@ -37,7 +37,7 @@ fn a_set_is_kept_for_as_long_as_it_says_within_bounds() {
 
 #[test]
 fn while_nothing_else_can_be_had_the_key_before_is_used_for_a_day() {
-    let mut known = known(heard(Some(300)));
+    let mut known = known(Ok(heard(Some(300))));
 
     known.note(BROKEN, at(300));
 
@@ -56,7 +56,7 @@ fn what_was_never_had_fails_at_once_for_five_seconds() {
 
 #[test]
 fn a_receiver_that_takes_its_keys_back_is_believed_at_once() {
-    let mut known = known(heard(Some(300)));
+    let mut known = known(Ok(heard(Some(300))));
 
     known.note(Ok(Heard { key: None, max_age: Some(Duration::from_hours(24)) }), at(300));
 
@@ -68,7 +68,7 @@ fn a_receiver_that_takes_its_keys_back_is_believed_at_once() {
 fn a_key_that_comes_again_ends_a_failure() {
     let mut known = known(BROKEN);
 
-    known.note(heard(None), at(5));
+    known.note(Ok(heard(None)), at(5));
 
     assert!(known.key(at(6)).is_ok() && known.failure.is_none());
 }

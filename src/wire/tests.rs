@@ -267,7 +267,7 @@ fn encrypted_data_is_a_text_in_the_place_of_the_data_s_own() {
 fn an_encrypted_set_says_of_nobody_whom_it_concerns() {
     let (tenant, jwe) = (TenantId::from_bytes([2; 16]), "eyJhbGciOiJFQ0RILUVTIn0..iv.text.tag");
 
-    let claims = claims("user.created", &in_place_of_data(Format::Set, jwe).unwrap());
+    let claims = claims("user.created", in_place_of_data(Format::Set, jwe).unwrap());
 
     let claims: serde_json::Value = serde_json::from_str(&claims).unwrap();
     assert_eq!(claims["sub_id"], serde_json::json!({"format": "opaque", "id": tenant.to_string()}));

@@ -22,6 +22,9 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_that_may_be_secret() {
     let list = json!([
         {"url": "ftp://example.com/?key=hunter2", "events": ["User"], "secret": SECRET.replace("whsec", "wsec")},
         {"callback": "https://example.com/", "evnts": ["user"], "headers": {"x-a": "hunter2\n"}},
+        {"url": "https://example.com/a", "events": ["user"], "encryption": {"jwk": "hunter2", "jwks_url": "ftp://hunter2"}},
+        {"url": "https://example.com/b", "events": ["user"], "encryption": {"jwks_url": "ftp://10.0.0.1/?key=hunter2"}},
+        {"url": "https://example.com/c", "events": ["user"], "encryption": {"jwk": {}, "d": "hunter2"}},
     ]);
     let installation = Installation::new().with(&[
         ("SIGNET_WEBHOOKS", &list.to_string()),
@@ -40,6 +43,9 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_that_may_be_secret() {
         "`[1].events` in SIGNET_WEBHOOKS: is required",
         "`[1].headers.x-a` in SIGNET_WEBHOOKS: must be 1 to",
         "`[1]` in SIGNET_WEBHOOKS: has no member `evnts`",
+        "`[2].encryption` in SIGNET_WEBHOOKS: has both `jwk` and `jwks_url`",
+        "`[3].encryption.jwks_url` in SIGNET_WEBHOOKS: must begin with https://",
+        "`[4].encryption.d` in SIGNET_WEBHOOKS: is of another type: `encryption` is a table with a jwk",
     ] {
         assert!(ended.said.contains(wanted), "{wanted} is missing in {}", ended.said);
     }
@@ -51,6 +57,9 @@ async fn a_server_does_not_start_with_what_the_database_or_the_network_has_somet
     let list = json!([
         {"url": "https://169.254.169.254/", "events": ["user"]},
         {"url": "https://example.com/", "events": ["user"], "tenant": "tnt_01JZ0000000000000000000000"},
+        {"url": "https://example.com/a", "events": ["user"], "encryption": {"jwk": {"kty": "EC", "crv": "P-256", "d": "hunter2"}}},
+        {"url": "https://example.com/b", "events": ["user"], "encryption": {"jwks_url": "https://10.0.0.1/"}},
+        {"url": "https://example.com/c", "events": ["user"], "format": "action", "encryption": {"jwks_url": "https://1.1.1.1/"}},
     ]);
     let installation = Installation::new().with(&[("SIGNET_WEBHOOKS", &list.to_string())]);
 
@@ -60,6 +69,15 @@ async fn a_server_does_not_start_with_what_the_database_or_the_network_has_somet
     assert!(ended.said.contains("the configuration is not usable"), "{}", ended.said);
     assert!(ended.said.contains("`[0].url` in SIGNET_WEBHOOKS: names a host that webhooks may not reach"));
     assert!(ended.said.contains("`[1].tenant` in SIGNET_WEBHOOKS: is no tenant of this installation"));
+    for wanted in [
+        "`[2].encryption.jwk.d` in SIGNET_WEBHOOKS: belongs to a private or secret key",
+        "`[2].encryption.jwk.x` in SIGNET_WEBHOOKS: is 32 bytes in base64url",
+        "`[3].encryption.jwks_url` in SIGNET_WEBHOOKS: names a host that webhooks may not reach",
+        "`[4].encryption` in SIGNET_WEBHOOKS: webhooks of this format are not encrypted",
+    ] {
+        assert!(ended.said.contains(wanted), "{wanted} is missing in {}", ended.said);
+    }
+    assert!(!ended.said.contains("hunter2"), "{}", ended.said);
     // Other commands are not kept from their work.
     assert_eq!(installation.run(&["keys", "list"]).code, Some(0));
 }

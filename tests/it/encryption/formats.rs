@@ -217,3 +217,27 @@ async fn a_declared_webhook_is_encrypted_like_any_other() {
     let service = service.restarted_with(&[("SIGNET_WEBHOOKS", &declared(Value::Null))]).await;
     assert!(service.get("/v1/webhooks").await.json()["data"][0].get("encryption").is_none());
 }
+
+#[tokio::test]
+async fn what_is_published_after_the_wish_to_encrypt_is_encrypted_by_every_node() {
+    let nodes = Service::start_together(2, &[]).await;
+    let (receiver, key) = (Receiver::start().await, ReceiversKey::x25519("a"));
+    let id = registered(&nodes[0], &receiver, json!({})).await;
+    for node in &nodes {
+        published(node).await;
+    }
+    receiver.received_when(2).await;
+
+    let change = json!({"encryption": {"jwk": key.jwk()}});
+    let changed = nodes[0].patch(&format!("/v1/webhooks/{id}"), &change).await;
+    for _ in 0..5 {
+        for node in &nodes {
+            published(node).await;
+        }
+    }
+
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let received = receiver.received_when(12).await;
+    assert!(received[..2].iter().all(|received| received.claims_text().contains(DATA)));
+    assert!(received[2..].iter().all(|received| opened(received, &key) == DATA));
+}

@@ -12,9 +12,17 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+/// What it answers.
+#[derive(Clone, Default)]
+struct Told {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
 #[derive(Default)]
 struct Shop {
-    told: Mutex<(u16, Vec<(&'static str, String)>, String)>,
+    told: Mutex<Told>,
     asked: AtomicUsize,
     is_holding: watch::Sender<bool>,
 }
@@ -57,7 +65,7 @@ impl Publisher {
 
     pub(super) fn answering_with(&self, status: u16, headers: &[(&'static str, &str)], body: &str) {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        *self.shop.told.lock().unwrap() = (status, headers, body.to_owned());
+        *self.shop.told.lock().unwrap() = Told { status, headers, body: body.to_owned() };
     }
 
     /// Answers nobody from now on, until it lets go.
@@ -79,7 +87,7 @@ async fn answer(State(shop): State<Arc<Shop>>) -> Response {
     shop.asked.fetch_add(1, Ordering::SeqCst);
     // An error would mean that the publisher is gone, and this is the publisher.
     let _ = shop.is_holding.subscribe().wait_for(|is_holding| !is_holding).await;
-    let (status, headers, body) = shop.told.lock().unwrap().clone();
+    let Told { status, headers, body } = shop.told.lock().unwrap().clone();
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(name, value.parse().unwrap());
