@@ -107,12 +107,17 @@ impl Engine {
             let answer_keys = answer_keys.map(|keys| keys.ok_or(())).transpose()?;
             Ok((kind, Arc::new(KnownHook { hook, answer_keys })))
         };
-        let hooks = hooks.into_iter().map(ready).collect::<Result<_, ()>>().map_err(|()| damaged)?;
-        let secrets = secret_jwe.map_or(Ok(Vec::new()), |sealed| {
-            let plain = self.master_keys.open(&Purpose::HookSecret { tenant_id }, sealed)?;
-            let signers = Confidential::read(&plain).and_then(|confidential| confidential.signers());
-            signers.ok_or_else(|| SigningError::Unreadable(tenant_id.to_string()))
-        });
+        let hooks: BTreeMap<_, _> = hooks.into_iter().map(ready).collect::<Result<_, ()>>().map_err(|()| damaged)?;
+        let unreadable = || SigningError::Unreadable(tenant_id.to_string());
+        let secrets = match secret_jwe {
+            None if hooks.is_empty() => Ok(Vec::new()),
+            // Nothing is asked without a signature.
+            None => Err(unreadable()),
+            Some(sealed) => self.master_keys.open(&Purpose::HookSecret { tenant_id }, sealed).and_then(|plain| {
+                let signers = Confidential::read(&plain).and_then(|confidential| confidential.signers());
+                signers.ok_or_else(unreadable)
+            }),
+        };
         if let Err(error) = &secrets {
             tracing::error!(tenant.id = %tenant_id, error = error as &dyn std::error::Error, "the secret of a tenant's hooks cannot be used");
         }

@@ -157,6 +157,10 @@ async fn a_secret_that_does_not_open_is_our_failure_and_the_hooks_word_counts() 
 
     let answer = service.asked("pre_sign_up").await;
 
-    assert_eq!(answer, json!({"allow": false, "outcome": "error", "failure": "internal"}));
+    let internal = json!({"allow": false, "outcome": "error", "failure": "internal"});
+    assert_eq!(answer, internal);
+    service.tamper("delete from hook_secrets").await;
+    service.after(Duration::from_secs(1));
+    assert_eq!(service.asked("pre_sign_up").await, internal, "nothing is asked without a signature");
     assert_eq!(receiver.received().len(), 0);
 }
