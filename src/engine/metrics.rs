@@ -31,6 +31,7 @@ struct Asked {
 pub(super) struct Metrics {
     registry: Registry,
     executions: Family<Ended, Counter>,
+    refused: Family<Asked, Counter>,
     durations: Family<Asked, Histogram, fn() -> Histogram>,
 }
 
@@ -42,9 +43,12 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(QUESTION_SECONDS));
         let words = "Questions to authentication hooks, by how they ended";
         registry.register("hook_executions", words, executions.clone());
+        let words = "Questions to authentication hooks that were answered 503, because too many were under way";
+        let refused = Family::<Asked, Counter>::default();
+        registry.register("hook_refused", words, refused.clone());
         let words = "What questions to authentication hooks took, those that nobody was asked left out";
         registry.register_with_unit("hook_duration", words, Unit::Seconds, durations.clone());
-        Self { registry, executions, durations }
+        Self { registry, executions, refused, durations }
     }
 }
 
@@ -56,6 +60,13 @@ impl Metrics {
         if let Some(took_for) = took_for {
             self.durations.get_or_create(&Asked { hook }).observe(took_for.as_secs_f64());
         }
+    }
+}
+
+impl Metrics {
+    /// Counts a question that was not put.
+    pub(super) fn count_refused(&self, kind: HookKind) {
+        self.refused.get_or_create(&Asked { hook: kind.as_str() }).inc();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{HookError, LogInbox};
+use super::LogInbox;
 use crate::domain::hook::Execution;
 use crate::engine::Engine;
 use crate::engine::job::{self, Woken};
@@ -46,10 +46,9 @@ pub async fn run(engine: Arc<Engine>, mut inbox: LogInbox, abandon: Cancellation
 }
 
 impl Engine {
-    /// Room in the queue, before a question is put.
-    pub(super) async fn room_in_hook_log(&self) -> Result<mpsc::OwnedPermit<Execution>, HookError> {
-        let room = tokio::time::timeout(ROOM_WITHIN, self.hooks.log.clone().reserve_owned()).await;
-        room.ok().and_then(Result::ok).ok_or(HookError::Overloaded)
+    /// Room in the queue, before a question is put; `None` when there is none for too long.
+    pub(super) async fn room_in_hook_log(&self) -> Option<mpsc::OwnedPermit<Execution>> {
+        tokio::time::timeout(ROOM_WITHIN, self.hooks.log.clone().reserve_owned()).await.ok()?.ok()
     }
 
     async fn write_executions_patiently(&self, batch: &[Execution], abandon: &CancellationToken) -> Woken {

@@ -77,8 +77,8 @@ impl Engine {
             self.metrics.count(kind, decision.outcome, None);
             return Ok(Answered { id, decision, took_for: stopwatch.elapsed() });
         };
-        let place = self.hooks.places.take(tenant_id).ok_or(HookError::Overloaded)?;
-        let room = self.room_in_hook_log().await?;
+        let Some(place) = self.hooks.places.take(tenant_id) else { return Err(self.refused(kind)) };
+        let Some(room) = self.room_in_hook_log().await else { return Err(self.refused(kind)) };
         let asked = Asked { id, kind, tenant_id, payload, hooks, known, at, stopwatch: self.clock.stopwatch() };
         let engine = self.clone();
         // On its own, so that what was asked is written down also when the caller has hung up.
@@ -94,6 +94,11 @@ impl Engine {
         })
     }
 
+    fn refused(&self, kind: HookKind) -> HookError {
+        self.metrics.count_refused(kind);
+        HookError::Overloaded
+    }
+
     async fn put_question(&self, asked: Asked) -> (Answered, Execution) {
         let (heard, status_code) = self.hear(&asked).await;
         let decision = decide(asked.kind, asked.known.hook.on_failure, heard);
@@ -101,7 +106,7 @@ impl Engine {
         let Asked { id, kind, tenant_id, at, .. } = asked;
         self.metrics.count(kind, decision.outcome, Some(took_for));
         if let Some(failure) = decision.failure {
-            tracing::warn!(tenant.id = %tenant_id, hook = kind.as_str(), execution.id = %id, failure = failure.as_str(), status_code, "a hook did not answer as it should");
+            tracing::debug!(tenant.id = %tenant_id, hook = kind.as_str(), execution.id = %id, failure = failure.as_str(), status_code, "a hook did not answer as it should");
         }
         let execution = Execution {
             id,

@@ -34,6 +34,8 @@ async fn a_receiver_that_does_not_answer_uses_up_its_own_tenants_places_alone() 
     for answer in refused {
         assert_eq!((&answer.problem()["code"], answer.header("retry-after")), (&json!("overloaded"), "1"));
     }
+    let counts = service.get("/metrics").await.text;
+    assert!(counts.contains(r#"signet_hook_refused_total{hook="pre_sign_up"}"#), "{counts}");
     dead.saying(r#"{"allow": true}"#);
     assert_eq!(service.asked("pre_sign_up").await["outcome"], "allowed");
 }
