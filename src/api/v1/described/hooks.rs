@@ -51,7 +51,7 @@ pub(in crate::api::v1) fn change_config() -> Described {
 }
 
 pub(in crate::api::v1) fn rotate_secret() -> Described {
-    let words = "Old and new both sign until the overlap ends, a day unless it is said otherwise. The seed's header has room for one \
+    let words = "Old and new both sign until the overlap ends, a day unless it is said otherwise. `{Prefix}-Hook-Signature` has room for one \
                  signature: a receiver that answers 401 to the new one is asked once more with the one before.";
     Described::new("rotateHookSecret", "Rotate the secret that signs questions", words)
         .may_take::<RotateHookSecret>(json!({"overlap_seconds": 3_600}))
