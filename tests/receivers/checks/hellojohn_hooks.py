@@ -37,7 +37,7 @@ def check(report, stage, signet):
     report.check("HelloJohn's sample refuses an altered body", answers, url, copy.body + b" ", headers_of(copy), 401)
     foreign = headers_of(copy, hellojohn_hook_signature=f"sha256={'0' * 64}")
     report.check("HelloJohn's sample refuses a foreign signature", answers, url, copy.body, foreign, 401)
-    sentence = "a refused signature is no consent where the hook blocks on failure, and the seed's fail-open where it allows"
+    sentence = "a refused signature is no consent where the hook blocks on failure, and HelloJohn's fail-open where it allows"
     report.check(sentence, follows_on_failure, signet, f"{url}/pre-sign-up")
     sentence = "HelloJohn's sample, which knows the secret before, answers while secrets overlap"
     report.check(sentence, answers_during_overlap, tenant)
