@@ -70,6 +70,9 @@ SIGNET_TEST_DATABASE=postgres tests/postgres.sh "${run[@]}" --locked --test it
 say 'load, briefly: that everything accepted is delivered, not how fast'
 cargo test --locked --bench load -- --seconds 1 --database both closed open
 
+say 'hooks, briefly: that every question is answered, not how fast'
+cargo test --locked --bench hooks -- --calls 50
+
 say 'receivers in other languages'
 wait "$others"
 "$venv/bin/python" tests/receivers/run.py --signet target/debug/signet
