@@ -117,11 +117,15 @@ async fn of_pair(
 /// Forgets at most `limit` executions from before this instant; answers how many.
 pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64> {
     let first_kept = ExecutionId::first_at(before);
-    query("delete from hook_log where id in (select id from hook_log where id < $1 order by id limit $2)")
-        .bind(first_kept.as_bytes())
-        .bind(i64::from(limit))
-        .execute(conn)
-        .await
+    // PostgreSQL would rather go through the whole log than look up those that were found.
+    let text = if conn.is_sqlite() {
+        "delete from hook_log
+         where id in (select id from hook_log where id < $1 order by id limit $2)"
+    } else {
+        "delete from hook_log
+         where ctid = any (array(select ctid from hook_log where id < $1 order by id limit $2))"
+    };
+    query(text).bind(first_kept.as_bytes()).bind(i64::from(limit)).execute(conn).await
 }
 
 fn from(filter: &Filter) -> &[u8] {
