@@ -1,6 +1,7 @@
 //! Opening the rings in their order: database, master key, keys, engine.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::config::{Config, KeyProvider};
 use crate::domain::access::ApiKeySecret;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::webhook::PlainHttp;
-use crate::egress::{AddressPolicy, Egress};
+use crate::egress::{AddressPolicy, Egress, Proxy, Ways};
 use crate::engine::clock::Clock;
 use crate::engine::{Engine, Inboxes, Parts, Terms};
 use crate::signing::{Making, MasterKeyError, MasterKeys, Providers, SigningError, TokenSettings, digest};
@@ -32,13 +33,13 @@ pub(super) struct Opened {
 /// Opens everything for one command, beside a server that may be running.
 pub(super) async fn for_command(config: &Config, clock: Clock) -> Result<Opened> {
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    let opened = open(config, clock, public_url).await?;
+    let opened = open(config, clock, public_url, None).await?;
     opened.engine.refresh_keys().await?;
     Ok(opened)
 }
 
-/// Opens everything. Jobs do not run yet.
-pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> Result<Opened> {
+/// Opens everything. Jobs do not run yet. A server that listens says where, so that no webhook leads to itself.
+pub(super) async fn open(config: &Config, clock: Clock, public_url: String, own: Option<SocketAddr>) -> Result<Opened> {
     let store = Store::open(config.database_url.reveal())
         .await
         .with_context(|| format!("the database {} cannot be used", config.shown_database()))?;
@@ -54,13 +55,30 @@ pub(super) async fn open(config: &Config, clock: Clock, public_url: String) -> R
     };
     let master_keys = Arc::new(master_keys);
     let providers = providers(config, master_keys.clone());
-    let egress = Egress::new(AddressPolicy::allowing(config.egress_allow.clone()))?;
+    let egress = egress(config, own)?;
     let revocations = Revocations::open(&config.revocations_file)?;
     let sender_threads = sender_threads();
     let parts = Parts { store, clock, master_keys, providers, revocations, egress, sender_threads, terms };
     let (engine, inboxes) = Engine::new(parts)?;
     engine.begin_audit_log().await?;
     Ok(Opened { engine, inboxes, made_master_key })
+}
+
+/// The way out, as the operator wants it.
+fn egress(config: &Config, own: Option<SocketAddr>) -> Result<Egress> {
+    let mut policy = AddressPolicy::allowing(config.egress_allow.clone()).denying(config.egress_deny.clone());
+    if let Some(own) = own {
+        policy = policy.listening_at(own);
+    }
+    let roots_pem = match &config.egress_ca_file {
+        Some(path) => Some(std::fs::read(path).with_context(|| {
+            format!("{} cannot be read; SIGNET_EGRESS_CA_FILE names a file with certificates", path.display())
+        })?),
+        None => None,
+    };
+    let proxy = config.egress_proxy.as_ref().map(|text| Proxy::parse(text.reveal()).context("SIGNET_EGRESS_PROXY"));
+    let ways = Ways { name_servers: config.dns_servers.clone(), roots_pem, proxy: proxy.transpose()? };
+    Ok(Egress::by(policy, ways)?)
 }
 
 /// Who keeps private halves. Nobody speaks to a token yet.

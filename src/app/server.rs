@@ -65,9 +65,10 @@ impl Server {
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("{} cannot be listened on; choose another with SIGNET_LISTEN", config.listen))?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let own = listener.local_addr()?;
+        let url = format!("http://{own}");
         let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
-        let opened = opening::open(config, clock, public_url).await?;
+        let opened = opening::open(config, clock, public_url, Some(own)).await?;
         let engine = opened.engine;
         engine.confirm_providers().await?;
         // What is loaded here is served from here on, and so it is what this node enters itself with.

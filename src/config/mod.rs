@@ -3,6 +3,7 @@
 //! Flags win over the environment, the environment over `signet.toml`, the file over the defaults. Everything that is
 //! wrong is said at once.
 
+mod egress;
 mod key_provider;
 mod settings;
 mod webhooks;
@@ -56,6 +57,13 @@ pub struct Config {
     pub pkcs11: Option<Pkcs11>,
     pub admin_key: Option<Secret<String>>,
     pub egress_allow: Vec<IpNet>,
+    /// Beats what is allowed.
+    pub egress_deny: Vec<IpNet>,
+    /// Certificates that are trusted besides the platform's.
+    pub egress_ca_file: Option<PathBuf>,
+    /// It may hold a password.
+    pub egress_proxy: Option<Secret<String>>,
+    pub dns_servers: Vec<SocketAddr>,
     pub plain_http: PlainHttp,
     pub log: String,
     pub retention: Duration,
@@ -198,7 +206,11 @@ impl Given {
         let key_provider = self.read("key_provider", KeyProvider::parse);
         let pkcs11 = self.pkcs11(key_provider);
         let admin_key = self.read("admin_key", admin_key);
-        let egress_allow = self.read("egress_allow", networks);
+        let egress_allow = self.read("egress_allow", egress::networks);
+        let egress_deny = self.read("egress_deny", egress::networks);
+        let egress_ca_file = self.read("egress_ca_file", |text| Ok(some(text).map(PathBuf::from)));
+        let egress_proxy = self.read("egress_proxy", egress::proxy);
+        let dns_servers = self.read("dns_servers", egress::name_servers);
         let plain_http = self.read("allow_http", plain_http);
         let log = self.read("log", |text| Ok(text.to_owned()));
         let retention = self.read("retention", retention);
@@ -218,6 +230,10 @@ impl Given {
                 pkcs11: pkcs11?,
                 admin_key: admin_key?,
                 egress_allow: egress_allow?,
+                egress_deny: egress_deny?,
+                egress_ca_file: egress_ca_file?,
+                egress_proxy: egress_proxy?,
+                dns_servers: dns_servers?,
                 plain_http: plain_http?,
                 log: log?,
                 retention: retention?,
@@ -346,15 +362,6 @@ fn admin_key(text: &str) -> Result<Option<Secret<String>>, String> {
         return Err("must be visible ASCII characters, because it travels in a header".to_owned());
     }
     Ok(Some(Secret::new(text.to_owned())))
-}
-
-fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    let parse = |text: &str| {
-        let network = text.parse::<IpNet>().ok();
-        let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-        network.or_else(address).ok_or_else(|| format!("{text:?} is not a network, such as 10.1.0.0/16 or fd00::/8"))
-    };
-    text.split(',').filter_map(some).map(parse).collect()
 }
 
 fn plain_http(text: &str) -> Result<PlainHttp, String> {

@@ -22,7 +22,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 22] = [
+pub const SETTINGS: [Setting; 26] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -71,6 +71,29 @@ pub const SETTINGS: [Setting; 22] = [
         "SIGNET_EGRESS_ALLOW",
         "",
         "Networks that webhooks may reach besides public addresses, such as 127.0.0.0/8,10.1.0.0/16",
+    ),
+    setting(
+        "egress_deny",
+        "SIGNET_EGRESS_DENY",
+        "",
+        "Networks that webhooks may not reach whatever else is allowed, such as your own public ones",
+    ),
+    setting(
+        "egress_ca_file",
+        "SIGNET_EGRESS_CA_FILE",
+        "",
+        "A file with certificates (PEM) of authorities that are trusted besides the platform's when receivers show theirs",
+    ),
+    secret(
+        "egress_proxy",
+        "SIGNET_EGRESS_PROXY",
+        "A proxy through which all webhooks go, such as http://user:password@proxy.example:4750. It is asked for tunnels (CONNECT), resolves the receivers' names, and must refuse addresses that it should not reach",
+    ),
+    setting(
+        "dns_servers",
+        "SIGNET_DNS_SERVERS",
+        "",
+        "Name servers to ask for the receivers' addresses, such as 10.0.0.53,10.0.1.53:5353. Without it, those of the system",
     ),
     setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
     setting(

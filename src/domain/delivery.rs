@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use super::failure::{FailureKind, TlsFault};
+
 use super::event_type::EventType;
 use super::id::{EventId, WebhookId};
 use super::time::Timestamp;
@@ -25,61 +27,6 @@ pub struct Claim {
     /// Which attempt this is, counted from 1. An attempt whose maker died before its outcome was written is made again
     /// under the same number.
     pub attempt: u32,
-}
-
-/// Why no answer came, or none that may be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The name could not be resolved.
-    Dns,
-    /// The address is not one that webhooks may reach.
-    Blocked,
-    /// No connection came about.
-    Connect,
-    /// The certificate or the handshake was refused.
-    Tls,
-    /// The time for an attempt was up.
-    Timeout,
-    /// The connection broke, or what came back was not HTTP.
-    Protocol,
-    /// The answer was larger than answers of its kind may be.
-    TooLarge,
-    /// There was no key to encrypt the delivery to; the receiver never heard of it.
-    EncryptionKey,
-    /// We could not sign or write the delivery; the receiver never heard of it.
-    Internal,
-}
-
-impl FailureKind {
-    pub const ALL: [Self; 9] = [
-        Self::Dns,
-        Self::Blocked,
-        Self::Connect,
-        Self::Tls,
-        Self::Timeout,
-        Self::Protocol,
-        Self::TooLarge,
-        Self::EncryptionKey,
-        Self::Internal,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Blocked => "blocked",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Protocol => "protocol",
-            Self::TooLarge => "too_large",
-            Self::EncryptionKey => "encryption_key",
-            Self::Internal => "internal",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
 }
 
 /// What came of an attempt.

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod dialect;
 pub mod event;
 pub mod event_type;
+pub mod failure;
 pub mod hook;
 pub mod id;
 pub mod key_ring;

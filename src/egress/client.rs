@@ -1,34 +1,46 @@
 //! Sending one parcel, once.
 
-use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::error::Error as StdError;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Request, Response, retry};
-use url::{Host, Url};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::Extensions;
+use hyper::{Method, Request, Response};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lru::LruCache;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use url::Url;
 
 use super::address::AddressPolicy;
+use super::connect::{Connector, Unconnected};
+use super::link::{HEAD_BYTES_MAX, Meter, TooMuch};
+use super::names::Names;
+use super::proxy::Proxy;
 use super::reply::{self, Answer, Reply};
+use super::target;
+use super::tls::{self, Identity, Tls};
 use crate::domain::delivery::{ATTEMPT_WITHIN, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::CustomHeaders;
 
-/// Of the time for an attempt, the connection, TLS included, may take this long.
-const CONNECT_BUDGET: Duration = Duration::from_secs(5);
-/// A name that resolves to more addresses than this is not judged but refused.
-const ADDRESSES_MAX: usize = 32;
 /// Connections kept open to one receiver; more than its share of work in flight would lie idle.
 const IDLE_PER_HOST_MAX: usize = 64;
 /// How long an idle connection is kept. Many servers close theirs after 60 s or more.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 /// The same where a connection that closes costs an answer. Node closes its own after 5 s.
 const IDLE_ONCE_FOR: Duration = Duration::from_secs(4);
+/// Certificates whose connections are kept.
+const IDENTITIES_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("sixty-four is not zero");
 /// How we introduce ourselves.
 pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
 
@@ -62,50 +74,103 @@ pub struct Leave {
 
 /// No client could be made.
 #[derive(Debug, thiserror::Error)]
-#[error("TLS cannot be set up; on Debian, install the package ca-certificates")]
-pub struct EgressError(#[source] reqwest::Error);
+pub enum EgressError {
+    #[error("TLS cannot be set up; on Debian, install the package ca-certificates")]
+    Tls(#[source] rustls::Error),
+    #[error("there is no certificate that can be read; SIGNET_EGRESS_CA_FILE holds some as PEM")]
+    Roots(#[source] Option<pem::Error>),
+    #[error("names cannot be resolved; see SIGNET_DNS_SERVERS")]
+    Names(#[source] Box<dyn StdError + Send + Sync>),
+    #[error("no client for commands can be made")]
+    Operator(#[source] reqwest::Error),
+}
 
-impl EgressError {
-    pub(super) fn from_reqwest(error: reqwest::Error) -> Self {
-        Self(error)
-    }
+/// By which way it goes out.
+#[derive(Default)]
+pub struct Ways {
+    /// The name servers to ask, if not the system's.
+    pub name_servers: Vec<SocketAddr>,
+    /// Roots that are trusted besides the platform's, as PEM.
+    pub roots_pem: Option<Vec<u8>>,
+    pub proxy: Option<Proxy>,
 }
 
 /// Sends parcels to addresses that the policy allows. Cheap to clone.
 #[derive(Clone)]
 pub struct Egress {
-    policy: Arc<AddressPolicy>,
-    pooled: Client,
-    /// Never reuses a connection: for the second try after a kept one turned out to be closed, and for what is tried only once.
-    pub(super) fresh: Client,
+    connector: Connector,
+    name_servers: Arc<[SocketAddr]>,
+    clients: Clients,
+    /// Those that show a certificate, by it. No connection that was opened with one is used with another.
+    presenting: Arc<Mutex<LruCache<[u8; 32], Clients>>>,
     /// How much of an answer is kept.
     excerpt_bytes_max: usize,
     /// Whether what may have been received already is never sent again.
     asks_once: bool,
 }
 
+#[derive(Clone)]
+struct Clients {
+    pooled: HttpClient,
+    /// Never reuses a connection: for the second try after a kept one turned out to be closed, and for what is tried only once.
+    fresh: HttpClient,
+}
+
+type HttpClient = Client<Connector, Full<Bytes>>;
+
 impl Egress {
     pub fn new(policy: AddressPolicy) -> Result<Self, EgressError> {
-        let policy = Arc::new(policy);
-        let fresh = guarded(&policy).pool_max_idle_per_host(0).build().map_err(EgressError)?;
-        Ok(Self {
-            pooled: pooled(&policy, IDLE_FOR)?,
-            fresh,
-            policy,
+        Self::by(policy, Ways::default())
+    }
+
+    pub fn by(policy: AddressPolicy, ways: Ways) -> Result<Self, EgressError> {
+        let roots = ways.roots_pem.map_or(Ok(Vec::new()), |pem| roots(&pem))?;
+        let connector = Connector {
+            policy: Arc::new(policy),
+            names: Arc::new(Names::asking(&ways.name_servers).map_err(|error| EgressError::Names(error.into()))?),
+            tls: Tls::trusting(roots).map_err(EgressError::Tls)?,
+            proxy: ways.proxy.map(Arc::new),
+        };
+        Ok(Self::connecting(connector, ways.name_servers.into(), IDLE_FOR))
+    }
+
+    fn connecting(connector: Connector, name_servers: Arc<[SocketAddr]>, idle_for: Duration) -> Self {
+        Self {
+            clients: Clients::connecting(&connector, idle_for),
+            presenting: Arc::new(Mutex::new(LruCache::new(IDENTITIES_MAX))),
+            connector,
+            name_servers,
             excerpt_bytes_max: reply::EXCERPT_BYTES_MAX,
             asks_once: false,
-        })
+        }
     }
 
     /// The same, with kept connections of its own: a connection lives on the executor that opened it.
     pub fn with_own_connections(&self) -> Result<Self, EgressError> {
-        Ok(Self { pooled: pooled(&self.policy, IDLE_FOR)?, ..self.clone() })
+        self.keeping_for(IDLE_FOR)
     }
 
     /// The same, for what must not arrive twice. Connections of its own are given up before most servers close theirs, so
     /// that hardly any closes at the moment it is used.
     pub fn asking_once(&self) -> Result<Self, EgressError> {
-        Ok(Self { pooled: pooled(&self.policy, IDLE_ONCE_FOR)?, asks_once: true, ..self.clone() })
+        Ok(Self { asks_once: true, ..self.keeping_for(IDLE_ONCE_FOR)? })
+    }
+
+    fn keeping_for(&self, idle_for: Duration) -> Result<Self, EgressError> {
+        let names = Names::asking(&self.name_servers).map_err(|error| EgressError::Names(error.into()))?;
+        let connector = Connector { names: Arc::new(names), ..self.connector.clone() };
+        Ok(Self::connecting(connector, self.name_servers.clone(), idle_for))
+    }
+
+    /// The same, showing receivers that want to know who comes this certificate.
+    #[must_use]
+    pub fn presenting(&self, identity: &Identity) -> Self {
+        let mut kept = self.presenting.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = kept.get_or_insert(identity.id, || {
+            let tls = self.connector.tls.presenting(identity);
+            Clients::connecting(&Connector { tls, ..self.connector.clone() }, IDLE_FOR)
+        });
+        Self { clients: clients.clone(), ..self.clone() }
     }
 
     /// The same, for answers that say more than whether something was acknowledged: all of them is kept that is read.
@@ -114,68 +179,44 @@ impl Egress {
         Self { excerpt_bytes_max: reply::BODY_BYTES_MAX, ..self.clone() }
     }
 
-    /// Whether a URL with this host may be registered. Names are judged when they are resolved; literals, and the name
-    /// that always means this machine (RFC 6761 6.3), here.
+    /// Whether a URL may be registered, as far as it tells: names are judged when they are resolved.
     pub fn may_reach(&self, url: &Url) -> bool {
-        let address = if is_localhost(url) { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { literal(url) };
-        address.is_none_or(|address| self.policy.allows(address))
+        target::is_fit(url, &self.connector.policy)
     }
 
     /// Sends a parcel and reads the answer, within the budget of one attempt.
     pub async fn post(&self, parcel: Parcel<'_>, now: Timestamp) -> Result<Reply, FailureKind> {
-        if !self.may_reach(parcel.url) {
-            return Err(FailureKind::Blocked);
-        }
         let mut deadline = pin!(tokio::time::sleep(budget(parcel.timeout)));
         let answered = tokio::select! {
             answered = self.exchange(&parcel) => answered,
             () = &mut deadline => return Err(FailureKind::Timeout),
         };
-        match answered {
-            Ok(response) => Ok(reply::read(response, now, deadline, self.excerpt_bytes_max).await),
-            Err(error) => Err(kind_of(&error)),
-        }
+        Ok(reply::read(answered?, now, deadline, self.excerpt_bytes_max).await)
     }
 
     /// Sends a parcel whose answer is the point of it: all of it is read, or none of it counts. What is larger than
     /// `bytes_max`, breaks off or does not end within the time is no answer.
     pub async fn ask(&self, parcel: Parcel<'_>, bytes_max: usize) -> Result<Answer, FailureKind> {
-        self.whole(&parcel, self.exchange(&parcel), bytes_max).await
+        let asking = async { reply::read_whole(self.exchange(&parcel).await?, bytes_max).await };
+        tokio::time::timeout(budget(parcel.timeout), asking).await.unwrap_or(Err(FailureKind::Timeout))
     }
 
     /// The same, for what must not be done twice: on a new connection, since nobody knows what was done with what went over a
     /// kept one that turned out to be closed.
     pub async fn ask_once(&self, parcel: Parcel<'_>, bytes_max: usize) -> Result<Answer, FailureKind> {
-        self.whole(&parcel, self.send(&self.fresh, &parcel), bytes_max).await
-    }
-
-    async fn whole(
-        &self,
-        parcel: &Parcel<'_>,
-        exchange: impl Future<Output = Result<Response, reqwest::Error>>,
-        bytes_max: usize,
-    ) -> Result<Answer, FailureKind> {
-        if !self.may_reach(parcel.url) {
-            return Err(FailureKind::Blocked);
-        }
-        let asking = async {
-            let response = exchange.await.map_err(|error| kind_of(&error))?;
-            reply::read_whole(response, bytes_max).await
-        };
+        let request = self.request(Method::POST, parcel.url, headers(&parcel), parcel.body.clone())?;
+        let asking = async { reply::read_whole(self.fresh(request).await?, bytes_max).await };
         tokio::time::timeout(budget(parcel.timeout), asking).await.unwrap_or(Err(FailureKind::Timeout))
     }
 
     /// Asks whether deliveries from an origin are welcome (CloudEvents 1.0, HTTP webhooks 4.1).
     pub async fn ask_leave(&self, question: Question<'_>) -> Result<Leave, FailureKind> {
-        if !self.may_reach(question.url) {
-            return Err(FailureKind::Blocked);
-        }
-        let mut request = Request::new(Method::OPTIONS, question.url.clone());
-        *request.headers_mut() = custom_headers(question.custom);
+        let mut headers = custom_headers(question.custom);
         let origin = HeaderValue::from_str(question.origin).map_err(|_| FailureKind::Internal)?;
-        request.headers_mut().insert("webhook-request-origin", origin);
-        let asked = tokio::time::timeout(budget(question.timeout), self.fresh.execute(request)).await;
-        let response = asked.map_err(|_| FailureKind::Timeout)?.map_err(|error| kind_of(&error))?;
+        headers.insert("webhook-request-origin", origin);
+        let request = self.request(Method::OPTIONS, question.url, headers, Bytes::new())?;
+        let asked = tokio::time::timeout(budget(question.timeout), self.fresh(request)).await;
+        let response = asked.unwrap_or(Err(FailureKind::Timeout))?;
         let allowed = response.headers().get("webhook-allowed-origin").and_then(|value| value.to_str().ok());
         Ok(Leave {
             status_code: response.status().as_u16(),
@@ -183,37 +224,66 @@ impl Egress {
         })
     }
 
-    async fn exchange(&self, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
-        match self.send(&self.pooled, parcel).await {
+    async fn exchange(&self, parcel: &Parcel<'_>) -> Result<Response<Incoming>, FailureKind> {
+        let request = || self.request(Method::POST, parcel.url, headers(parcel), parcel.body.clone());
+        let answered = match self.clients.pooled.request(request()?).await {
             // The receiver closed a kept connection at the moment we used it. That race is ours, not its failure, so
             // the same attempt goes again on a new connection; at least once allows it.
-            Err(error) if !self.asks_once && is_stale_connection(&error) => self.send(&self.fresh, parcel).await,
+            Err(error) if !self.asks_once && is_stale_connection(&error) => return self.fresh(request()?).await,
             answered => answered,
+        };
+        begun(answered)
+    }
+
+    /// Over a connection that was never used before.
+    pub(super) async fn fresh(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, FailureKind> {
+        begun(self.clients.fresh.request(request).await)
+    }
+
+    /// A request of a URL that may be reached as far as it tells.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, FailureKind> {
+        if !self.may_reach(url) {
+            return Err(FailureKind::Blocked);
         }
-    }
-
-    async fn send(&self, client: &Client, parcel: &Parcel<'_>) -> Result<Response, reqwest::Error> {
-        let mut request = Request::new(Method::POST, parcel.url.clone());
-        *request.headers_mut() = headers(parcel);
-        *request.body_mut() = Some(parcel.body.clone().into());
-        client.execute(request).await
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url.as_str().parse().map_err(|_| FailureKind::Internal)?;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 }
 
-fn pooled(policy: &Arc<AddressPolicy>, idle_for: Duration) -> Result<Client, EgressError> {
-    let builder = guarded(policy).pool_max_idle_per_host(IDLE_PER_HOST_MAX).pool_idle_timeout(idle_for);
-    builder.build().map_err(EgressError)
+/// An answer of which the head is there.
+fn begun(answered: Result<Response<Incoming>, Error>) -> Result<Response<Incoming>, FailureKind> {
+    let response = answered.map_err(|error| kind_of(&error))?;
+    if let Some(meter) = response.extensions().get::<Meter>() {
+        meter.head_came();
+    }
+    Ok(response)
 }
 
-fn guarded(policy: &Arc<AddressPolicy>) -> ClientBuilder {
-    Client::builder()
-        .http1_only()
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(retry::never().max_retries_per_request(0))
-        .referer(false)
-        .connect_timeout(CONNECT_BUDGET)
-        .dns_resolver(Arc::new(Resolver { policy: policy.clone() }))
+impl Clients {
+    fn connecting(connector: &Connector, idle_for: Duration) -> Self {
+        let builder = |idle_max: usize| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.pool_timer(TokioTimer::new()).pool_idle_timeout(idle_for).pool_max_idle_per_host(idle_max);
+            builder.http1_max_buf_size(HEAD_BYTES_MAX);
+            builder.build(connector.clone())
+        };
+        Self { pooled: builder(IDLE_PER_HOST_MAX), fresh: builder(0) }
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, EgressError> {
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots.map_err(|error| EgressError::Roots(Some(error)))?;
+    if roots.is_empty() { Err(EgressError::Roots(None)) } else { Ok(roots) }
 }
 
 fn headers(parcel: &Parcel<'_>) -> HeaderMap {
@@ -236,7 +306,7 @@ fn headers(parcel: &Parcel<'_>) -> HeaderMap {
 fn custom_headers(custom: &CustomHeaders) -> HeaderMap {
     // Room for those of a delivery, too.
     let mut headers = HeaderMap::with_capacity(16);
-    for (name, value) in custom.iter() {
+    for (name, value) in custom.iter().filter(|(name, _)| !name.is_reserved()) {
         if let (Ok(name), Ok(mut value)) =
             (HeaderName::from_bytes(name.as_str().as_bytes()), HeaderValue::from_str(value))
         {
@@ -253,93 +323,45 @@ fn budget(timeout: Option<Duration>) -> Duration {
     timeout.unwrap_or(ATTEMPT_WITHIN).min(ATTEMPT_WITHIN)
 }
 
-fn is_localhost(url: &Url) -> bool {
-    let name = url.domain().unwrap_or_default().trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost")
+/// Whether a request failed on a connection that had served before.
+fn is_stale_connection(error: &Error) -> bool {
+    let Some(connected) = error.connect_info() else { return false };
+    let mut extensions = Extensions::new();
+    connected.get_extras(&mut extensions);
+    let has_served = extensions.get::<Meter>().is_some_and(Meter::has_served);
+    has_served && !causes(error).any(|cause| is_too_much(cause) || cause.is::<Unconnected>())
 }
 
-/// The address in the URL itself. An HTTP client does not ask its resolver about these.
-fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(IpAddr::V4(address)),
-        Host::Ipv6(address) => Some(IpAddr::V6(address)),
-        Host::Domain(_) => None,
-    }
+/// What a failed exchange is called. Whatever is underneath says it best.
+pub(super) fn kind_of(error: &(dyn StdError + 'static)) -> FailureKind {
+    let told = |cause: &(dyn StdError + 'static)| {
+        if let Some(Unconnected(kind)) = cause.downcast_ref() {
+            return Some(*kind);
+        }
+        if is_too_much(cause) {
+            return Some(FailureKind::TooLarge);
+        }
+        cause.downcast_ref::<io::Error>().and_then(tls::fault_in).map(FailureKind::Tls)
+    };
+    causes(error).find_map(told).unwrap_or(FailureKind::Protocol)
 }
 
-struct Resolver {
-    policy: Arc<AddressPolicy>,
+fn is_too_much(cause: &(dyn StdError + 'static)) -> bool {
+    let is_long = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large);
+    let counted = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    is_long || counted.is_some_and(|inner| inner.is::<TooMuch>())
 }
 
-/// A name resolved to an address that webhooks may not reach.
-#[derive(Debug, thiserror::Error)]
-#[error("the name resolves to an address that may not be reached")]
-struct Blocked;
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.policy.clone();
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let all_allowed = addresses.iter().all(|address| policy.allows(address.ip()));
-            if addresses.len() > ADDRESSES_MAX || !all_allowed {
-                return Err(Blocked.into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_stale_connection(error: &reqwest::Error) -> bool {
-    error.is_request() && !error.is_connect() && !error.is_timeout() && !error.is_dns()
-}
-
-pub(super) fn kind_of(error: &reqwest::Error) -> FailureKind {
-    if causes(error).any(|cause| cause.is::<Blocked>()) {
-        FailureKind::Blocked
-    } else if error.is_timeout() {
-        FailureKind::Timeout
-    } else if error.is_dns() {
-        FailureKind::Dns
-    } else if causes(error).any(is_tls) {
-        FailureKind::Tls
-    } else if error.is_connect() {
-        FailureKind::Connect
-    } else {
-        FailureKind::Protocol
-    }
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
-}
-
-/// TLS trouble travels inside I/O errors, one in the other, which do not name what they hold among their sources.
-fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let inside = |error: &std::io::Error| error.get_ref().is_some_and(|inside| is_tls(inside));
-    cause.is::<rustls::Error>() || cause.downcast_ref::<std::io::Error>().is_some_and(inside)
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resolver(allowed: &[&str]) -> Resolver {
-        let allowed = allowed.iter().map(|network| network.parse().unwrap()).collect();
-        Resolver { policy: Arc::new(AddressPolicy::allowing(allowed)) }
-    }
-
     #[tokio::test]
-    async fn a_name_that_leads_inward_is_refused_when_it_is_resolved() {
-        let refused = resolver(&[]).resolve("localhost".parse().unwrap()).await.err().unwrap();
-        let allowed = resolver(&["127.0.0.0/8", "::1/128"]).resolve("localhost".parse().unwrap()).await;
-
-        assert!(refused.is::<Blocked>());
-        assert!(allowed.is_ok());
-    }
-
-    #[test]
-    fn an_address_in_the_url_is_judged_however_it_is_spelled() {
+    async fn an_address_in_the_url_is_judged_however_it_is_spelled() {
         let egress = Egress::new(AddressPolicy::default()).unwrap();
         let may_reach = |url: &str| egress.may_reach(&Url::parse(url).unwrap());
 
@@ -353,6 +375,11 @@ mod tests {
             "https://localhost/",
             "https://LOCALHOST./",
             "https://a.localhost/",
+            "https://metadata.google.internal/",
+            "https://intranet/",
+            "https://1.1.1.1:25/",
+            "https://user@example.com/",
+            "ftp://example.com/",
         ] {
             assert!(!may_reach(url), "{url}");
         }

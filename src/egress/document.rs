@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
-use reqwest::{Method, Request};
+use hyper::Method;
+use hyper::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
 use url::Url;
 
-use super::client::{AGENT, Egress, kind_of};
+use super::client::{AGENT, Egress};
 use super::reply;
 use crate::domain::delivery::FailureKind;
 
@@ -26,14 +26,12 @@ pub struct Document {
 impl Egress {
     /// Fetches a JWK Set, whole, on a connection of its own. Redirects are answers like any others.
     pub async fn fetch_keys(&self, url: &Url, bytes_max: usize, within: Duration) -> Result<Document, FailureKind> {
-        if !self.may_reach(url) {
-            return Err(FailureKind::Blocked);
-        }
-        let mut request = Request::new(Method::GET, url.clone());
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(KEY_SET));
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(ACCEPT, HeaderValue::from_static(KEY_SET));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let request = self.request(Method::GET, url, headers, Bytes::new())?;
         let fetching = async {
-            let response = self.fresh.execute(request).await.map_err(|error| kind_of(&error))?;
+            let response = self.fresh(request).await?;
             let max_age = max_age(response.headers());
             let answer = reply::read_whole(response, bytes_max).await?;
             Ok(Document { status_code: answer.status_code, max_age, body: answer.body })

@@ -7,12 +7,20 @@
 
 mod address;
 mod client;
+mod connect;
 mod document;
+mod link;
+mod names;
 mod operator;
+mod proxy;
 mod reply;
+mod target;
+mod tls;
 
 pub use address::AddressPolicy;
-pub use client::{Egress, EgressError, Parcel, Question};
+pub use client::{Egress, EgressError, Parcel, Question, Ways};
 pub use document::Document;
 pub use operator::{Fetched, OperatorClient};
-pub use reply::{Answer, EXCERPT_BYTES_MAX, Reply};
+pub use proxy::Proxy;
+pub use reply::{Answer, EXCERPT_BYTES_MAX, Reply, retry_after};
+pub use tls::Identity;

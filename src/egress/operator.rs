@@ -21,7 +21,7 @@ pub struct OperatorClient(Client);
 
 impl OperatorClient {
     pub fn new() -> Result<Self, EgressError> {
-        Client::builder().timeout(BUDGET).user_agent(AGENT).build().map(Self).map_err(EgressError::from_reqwest)
+        Client::builder().timeout(BUDGET).user_agent(AGENT).build().map(Self).map_err(EgressError::Operator)
     }
 
     pub async fn get(&self, url: &str) -> Result<Fetched, reqwest::Error> {

@@ -4,26 +4,30 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderValue, RETRY_AFTER};
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::{Body, Incoming};
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::Sleep;
 
 use super::client::kind_of;
+use super::link::Meter;
 use crate::domain::delivery::FailureKind;
 use crate::domain::time::Timestamp;
 
 /// How much of an answer's body is read before the connection is given up.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How much of it is kept for the log.
-pub const EXCERPT_BYTES_MAX: usize = 1024;
+pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status_code: u16,
     pub retry_after: Option<Duration>,
-    /// The beginning of the body as text; what is not UTF-8 or cannot be stored is replaced.
+    /// The beginning of the body as text; what is not UTF-8 is replaced, and what would be obeyed is escaped.
     pub excerpt: String,
 }
 
@@ -44,19 +48,25 @@ impl Answer {
 }
 
 /// Reads an answer to its end.
-pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, FailureKind> {
+pub(super) async fn read_whole(response: Response<Incoming>, bytes_max: usize) -> Result<Answer, FailureKind> {
     let status_code = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).cloned();
-    let announced = response.content_length().unwrap_or(0);
+    let meter = response.extensions().get::<Meter>().cloned();
+    let mut stream = response.into_body();
+    let announced = stream.size_hint().exact().unwrap_or(0);
     if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
         return Err(FailureKind::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| kind_of(&error))? {
+    while let Some(frame) = stream.frame().await {
+        let Ok(chunk) = frame.map_err(|error| kind_of(&error))?.into_data() else { continue };
         if chunk.len() > bytes_max - body.len() {
             return Err(FailureKind::TooLarge);
         }
         body.extend_from_slice(&chunk);
+    }
+    if let Some(meter) = meter {
+        meter.rest();
     }
     Ok(Answer { status_code, body: body.freeze(), retry_after })
 }
@@ -64,7 +74,7 @@ pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize
 /// Reads an answer to its end so that its connection can serve again, or to a bound. What was answered is decided by its
 /// head: a body that breaks off, or does not end before the deadline, changes nothing.
 pub(super) async fn read(
-    mut response: reqwest::Response,
+    response: Response<Incoming>,
     now: Timestamp,
     mut deadline: Pin<&mut Sleep>,
     excerpt_bytes_max: usize,
@@ -72,27 +82,59 @@ pub(super) async fn read(
     let status_code = response.status().as_u16();
     let header = response.headers().get(RETRY_AFTER);
     let retry_after = header.and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
+    let meter = response.extensions().get::<Meter>().cloned();
+    let mut stream = response.into_body();
     let mut kept = Vec::new();
     let mut read_bytes = 0;
-    loop {
-        let chunk = tokio::select! {
-            chunk = response.chunk() => chunk,
+    while read_bytes < BODY_BYTES_MAX {
+        let frame = tokio::select! {
+            frame = stream.frame() => frame,
             () = &mut deadline => break,
         };
-        let Ok(Some(chunk)) = chunk else { break };
+        let Some(frame) = frame else {
+            if let Some(meter) = meter {
+                meter.rest();
+            }
+            break;
+        };
+        let Ok(frame) = frame else { break };
+        let Ok(chunk) = frame.into_data() else { continue };
         let room = excerpt_bytes_max - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read_bytes += chunk.len();
-        if read_bytes >= BODY_BYTES_MAX {
+    }
+    Reply { status_code, retry_after, excerpt: escaped(&kept, excerpt_bytes_max) }
+}
+
+/// Text that moves no cursor, ends no line where none should end, and turns nothing around, wherever it is shown. The
+/// escapes are JSON's, so that what was JSON stays the same.
+fn escaped(bytes: &[u8], bytes_max: usize) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for c in String::from_utf8_lossy(bytes).chars() {
+        let before = text.len();
+        match c {
+            '\n' | '\r' | '\t' => text.push(c),
+            c if c.is_control() || is_obeyed(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+        if text.len() > bytes_max {
+            text.truncate(before);
             break;
         }
     }
-    let excerpt = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
-    Reply { status_code, retry_after, excerpt }
+    text
+}
+
+/// Ends of lines and of paragraphs, marks of direction, and a mark that is not seen.
+fn is_obeyed(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 /// `Retry-After` as seconds or as a date (RFC 9110 10.2.3); `None` when it is neither.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(text.parse::<u32>().unwrap_or(u32::MAX).into()));

@@ -238,7 +238,7 @@ impl Engine {
             custom: &shared.headers,
             timeout: addressee.handling.timeout,
         };
-        match self.egress.ask_leave(question).await {
+        match addressee.way_out(&self.egress).ask_leave(question).await {
             Err(kind) => Some(Refusal::Unreachable(kind)),
             Ok(leave) if !(200..300).contains(&leave.status_code) => Some(Refusal::Status(leave.status_code)),
             Ok(leave) => {

@@ -1,5 +1,6 @@
 //! What is known of the receivers that deliveries go to, kept while it is current.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +16,9 @@ use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{CustomHeaders, Format, Handling, Origin, WebhookState, WebhookUrl};
+use crate::egress::{Egress, Identity};
 use crate::signing::digest::WebhookSecret;
-use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
+use crate::signing::{ClientSecret, Confidential, Purpose, SigningError, WebhookKeyPair, client_certificate};
 use crate::store::webhooks::{self, Listener};
 use crate::store::{Conn, StoreError};
 
@@ -62,6 +64,16 @@ pub(super) struct Shared {
     secrets: Vec<(WebhookSecret, Option<Timestamp>)>,
     key_pairs: Vec<(WebhookKeyPair, Option<Timestamp>)>,
     pub(super) headers: CustomHeaders,
+    /// What deliveries show it.
+    identity: Option<Identity>,
+}
+
+impl Addressee {
+    /// How it is reached: with its certificate, if it wants to see one.
+    pub(super) fn way_out<'e>(&self, egress: &'e Egress) -> Cow<'e, Egress> {
+        let identity = self.shared.as_ref().ok().and_then(|shared| shared.identity.as_ref());
+        identity.map_or(Cow::Borrowed(egress), |identity| Cow::Owned(egress.presenting(identity)))
+    }
 }
 
 impl Shared {
@@ -74,6 +86,11 @@ impl Shared {
     pub(super) fn key_pairs_at(&self, now: Timestamp) -> Vec<&WebhookKeyPair> {
         alive(&self.key_pairs, now)
     }
+}
+
+fn identity(client: &ClientSecret) -> Option<Identity> {
+    let read = client_certificate::identity(client)?;
+    Identity::new(read.id, read.chain, read.private_key.to_vec())
 }
 
 fn alive<T>(all: &[(T, Option<Timestamp>)], now: Timestamp) -> Vec<&T> {
@@ -136,7 +153,8 @@ impl Engine {
             let confidential = Confidential::read(&plain).ok_or_else(unreadable)?;
             let secrets = confidential.signers().ok_or_else(unreadable)?;
             let key_pairs = confidential.key_pairs().ok_or_else(unreadable)?;
-            Ok(Shared { secrets, key_pairs, headers: confidential.headers })
+            let identity = confidential.client.as_ref().map(|client| identity(client).ok_or_else(unreadable));
+            Ok(Shared { secrets, key_pairs, headers: confidential.headers, identity: identity.transpose()? })
         });
         if let Err(error) = &shared {
             tracing::error!(webhook.id = %webhook.id, error = error as &dyn std::error::Error, "a signing secret cannot be used");

@@ -166,7 +166,7 @@ impl Engine {
         };
         let (outcome, stopwatch) = ("abandoned", self.clock.stopwatch());
         let mut line = Line { caller, action: action.as_str(), status_code: None, outcome, stopwatch };
-        let answered = match self.egress.ask_once(parcel, ANSWER_BYTES_MAX).await {
+        let answered = match addressee.way_out(&self.egress).ask_once(parcel, ANSWER_BYTES_MAX).await {
             Err(kind) => Err(Failure::Unanswered(kind)),
             Ok(answer) => {
                 line.status_code = Some(answer.status_code);

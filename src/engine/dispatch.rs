@@ -326,7 +326,7 @@ impl Engine {
                     body: letter.body,
                     timeout: Some(begun.left_of(addressee.handling.timeout)),
                 };
-                let (outcome, excerpt) = match egress.post(parcel, begun.at).await {
+                let (outcome, excerpt) = match addressee.way_out(egress).post(parcel, begun.at).await {
                     Ok(reply) => {
                         let (status_code, retry_after) = (reply.status_code, reply.retry_after);
                         (Outcome::Answered { status_code, retry_after }, reply.excerpt)

@@ -30,6 +30,15 @@ pub struct Confidential {
     /// The private halves of its key pairs, likewise; none where no signatures of one were asked for.
     key_pairs: Vec<SharedSecret>,
     pub headers: CustomHeaders,
+    /// What its deliveries show receivers that want to know who comes.
+    pub client: Option<ClientSecret>,
+}
+
+/// A client certificate's chain and private key, as PEM. They lie together, so that one never meets another's other half.
+#[derive(Debug, Clone)]
+pub struct ClientSecret {
+    pub chain: String,
+    pub private_key: Secret<String>,
 }
 
 /// How it is written.
@@ -39,6 +48,14 @@ struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     key_pairs: Vec<SecretRecord>,
     headers: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<ClientRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClientRecord {
+    chain: String,
+    private_key: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,12 +70,14 @@ impl Drop for Record {
         let secrets = self.secrets.iter_mut().chain(&mut self.key_pairs);
         secrets.for_each(|secret| secret.text.zeroize());
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.client.iter_mut().for_each(|client| client.private_key.zeroize());
     }
 }
 
 impl Confidential {
     pub fn new(secret: Secret<String>, headers: CustomHeaders) -> Self {
-        Self { secrets: vec![SharedSecret { text: secret, expires_at: None }], key_pairs: Vec::new(), headers }
+        let secrets = vec![SharedSecret { text: secret, expires_at: None }];
+        Self { secrets, key_pairs: Vec::new(), headers, client: None }
     }
 
     /// Reads what was sealed. A record of a webhook that never had more than one secret may be that secret alone.
@@ -71,17 +90,25 @@ impl Confidential {
         let record: Record = serde_json::from_str(text).ok()?;
         let mut headers = CustomHeaders::default();
         for (name, value) in &record.headers {
-            headers.set(HeaderName::parse(name).ok()?, Secret::new(value.clone())).ok()?;
+            headers.set(HeaderName::from_record(name)?, Secret::new(value.clone())).ok()?;
         }
         let (secrets, key_pairs) = (read_all(&record.secrets), read_all(&record.key_pairs));
-        if secrets.is_empty() { None } else { Some(Self { secrets, key_pairs, headers }) }
+        let client = record.client.as_ref().map(|client| ClientSecret {
+            chain: client.chain.clone(),
+            private_key: Secret::new(client.private_key.clone()),
+        });
+        if secrets.is_empty() { None } else { Some(Self { secrets, key_pairs, headers, client }) }
     }
 
     /// What is to be sealed.
     pub fn write(&self) -> Zeroizing<Vec<u8>> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_owned()));
         let (secrets, key_pairs) = (write_all(&self.secrets), write_all(&self.key_pairs));
-        let record = Record { secrets, key_pairs, headers: headers.collect() };
+        let client = self.client.as_ref().map(|client| ClientRecord {
+            chain: client.chain.clone(),
+            private_key: client.private_key.reveal().clone(),
+        });
+        let record = Record { secrets, key_pairs, headers: headers.collect(), client };
         Zeroizing::new(serde_json::to_vec(&record).unwrap_or_default())
     }
 

@@ -6,6 +6,7 @@
 
 mod answer_keys;
 mod aws_lc;
+pub mod client_certificate;
 mod confidential;
 pub mod digest;
 mod jwk_rules;
@@ -23,7 +24,8 @@ mod verify;
 mod webhook_key;
 
 pub use answer_keys::{AnswerKeys, Bound, MalformedKey};
-pub use confidential::{Confidential, TooManySecrets};
+pub use client_certificate::ClientIdentity;
+pub use confidential::{ClientSecret, Confidential, TooManySecrets};
 pub use jwk_rules::thumbprint;
 pub use jwks::Jwks;
 pub use key_pair::{KeyPair, PublicJwk, SealedKey};

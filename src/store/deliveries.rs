@@ -82,7 +82,7 @@ pub(super) fn attempt_rows<'a>(attempts: &'a [(DeliveryKey, Option<&'a Attempt>)
     };
     let failure = |outcome: &Outcome| match outcome {
         Outcome::Answered { .. } => None,
-        Outcome::Failed(kind) => Some(kind.as_str()),
+        Outcome::Failed(kind) => Some(kind.record()),
     };
     let took_for = |attempt: &Attempt| i64::try_from(attempt.took_for.as_micros()).unwrap_or(i64::MAX);
     Set::default()
@@ -331,6 +331,6 @@ fn outcome(record: &Record<'_>) -> Result<Outcome> {
             let status_code = u16::try_from(code).map_err(|_| record.corrupt("status_code", "out of range"))?;
             Ok(Outcome::Answered { status_code, retry_after: None })
         }
-        None => Ok(Outcome::Failed(record.word("failure", FailureKind::parse)?)),
+        None => Ok(Outcome::Failed(record.word("failure", FailureKind::from_record)?)),
     }
 }

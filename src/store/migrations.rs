@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "foundation",
     "nodes",
     "retention",
@@ -24,6 +24,7 @@ const NAMES: [&str; 15] = [
     "unproven_webhooks",
     "encrypted_webhooks",
     "hooks",
+    "client_certificates",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -42,6 +43,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0013_unproven_webhooks.sql"),
     include_str!("../../migrations/sqlite/0014_encrypted_webhooks.sql"),
     include_str!("../../migrations/sqlite/0015_hooks.sql"),
+    include_str!("../../migrations/sqlite/0016_client_certificates.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -60,6 +62,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0013_unproven_webhooks.sql"),
     include_str!("../../migrations/postgres/0014_encrypted_webhooks.sql"),
     include_str!("../../migrations/postgres/0015_hooks.sql"),
+    include_str!("../../migrations/postgres/0016_client_certificates.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

@@ -113,7 +113,7 @@ async fn a_start_that_finds_everything_as_it_is_declared_writes_nothing() {
         "audience": "us", "v1a": true, "headers": {"X-A": "1", "x-b": "2"}, "secret": SECRET,
         "retry": {"schedule": [5, 9]}, "timeout_seconds": 7, "rate_limit": 9, "enabled": false});
     wish.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-    let list = json!([wish, {"url": "http://127.0.0.1:9/", "events": ["*"]}]);
+    let list = json!([wish, {"url": "http://127.0.0.1:1029/", "events": ["*"]}]);
     let service = declaring(&list).await;
     let before = service.database_bytes().await;
     let of = |stored: Vec<Webhook>| -> Vec<_> { stored.iter().map(|it| (it.id, it.version, it.updated_at)).collect() };
@@ -213,12 +213,12 @@ async fn a_secret_that_is_changed_again_and_again_keeps_no_server_from_starting(
 #[tokio::test]
 async fn another_list_makes_changes_and_removes_what_differs_and_leaves_the_rest() {
     let service = declaring(&json!([
-        {"url": "http://127.0.0.1:9/stays", "events": ["user"]},
-        {"url": "http://127.0.0.1:9/changes", "events": ["user"]},
-        {"url": "http://127.0.0.1:9/goes", "events": ["user"]},
+        {"url": "http://127.0.0.1:1029/stays", "events": ["user"]},
+        {"url": "http://127.0.0.1:1029/changes", "events": ["user"]},
+        {"url": "http://127.0.0.1:1029/goes", "events": ["user"]},
     ]))
     .await;
-    let registered = json!({"url": "http://127.0.0.1:9/goes", "events": ["user"]});
+    let registered = json!({"url": "http://127.0.0.1:1029/goes", "events": ["user"]});
     assert_eq!(service.post("/v1/webhooks", &registered).await.status, 201);
     let url = |webhook: &Webhook| webhook.url.as_str().rsplit('/').next().unwrap().to_owned();
     let before = stored(&service).await;
@@ -227,9 +227,9 @@ async fn another_list_makes_changes_and_removes_what_differs_and_leaves_the_rest
     declare(
         &service,
         &json!([
-            {"url": "http://127.0.0.1:9/comes", "events": ["user"]},
-            {"url": "http://127.0.0.1:9/changes", "events": ["session"]},
-            {"url": "http://127.0.0.1:9/stays", "events": ["user"]},
+            {"url": "http://127.0.0.1:1029/comes", "events": ["user"]},
+            {"url": "http://127.0.0.1:1029/changes", "events": ["session"]},
+            {"url": "http://127.0.0.1:1029/stays", "events": ["user"]},
         ]),
     )
     .await
@@ -271,9 +271,9 @@ async fn what_is_not_declared_any_more_is_deleted_and_what_was_queued_for_it_is_
 
 #[tokio::test]
 async fn what_a_restored_database_lacks_or_has_too_many_of_is_put_right_by_the_next_start() {
-    let list = json!([{"url": "http://127.0.0.1:9/a", "events": ["user"]}, {"url": "http://127.0.0.1:9/b", "events": ["user"]}]);
+    let list = json!([{"url": "http://127.0.0.1:1029/a", "events": ["user"]}, {"url": "http://127.0.0.1:1029/b", "events": ["user"]}]);
     let service = declaring(&list).await;
-    service.tamper_rows("update webhooks set url = 'http://127.0.0.1:9/old' where url like '%/a'").await;
+    service.tamper_rows("update webhooks set url = 'http://127.0.0.1:1029/old' where url like '%/a'").await;
     let gone = "update webhooks set disabled_at = 1, disabled_reason = 'gone' where url like '%/b'";
     assert_eq!(service.tamper_rows(gone).await, 1);
 
@@ -281,6 +281,6 @@ async fn what_a_restored_database_lacks_or_has_too_many_of_is_put_right_by_the_n
 
     let mut urls: Vec<String> = stored(&service).await.iter().map(|it| it.url.as_str().to_owned()).collect();
     urls.sort();
-    assert_eq!(urls, ["http://127.0.0.1:9/a", "http://127.0.0.1:9/b"]);
+    assert_eq!(urls, ["http://127.0.0.1:1029/a", "http://127.0.0.1:1029/b"]);
     assert!(shown(&service).await.iter().all(|webhook| webhook["status"] == "active"));
 }

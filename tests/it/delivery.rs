@@ -119,7 +119,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 #[tokio::test]
 async fn a_receiver_that_does_not_listen_is_named_in_the_log() {
     let service = Service::start().await;
-    let answer = service.post("/v1/webhooks", &json!({"url": "http://127.0.0.1:1/", "events": ["*"]})).await.json();
+    let answer = service.post("/v1/webhooks", &json!({"url": "http://127.0.0.1:1029/", "events": ["*"]})).await.json();
     let webhook = answer["id"].as_str().unwrap();
 
     let event = service.event("user.created").await;

@@ -8,6 +8,7 @@ mod catalogue;
 mod crash;
 mod declared;
 mod delivery;
+mod egress;
 mod encryption;
 mod formats;
 mod hooks;

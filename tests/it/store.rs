@@ -107,6 +107,7 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
         format: Format::Token,
         token_type: TokenType::Jwt,
         public_key: None,
+        client_certificate: None,
         audience: None,
         header_names: Vec::new(),
         encryption: None,

@@ -208,6 +208,10 @@ impl From<WebhookError> for Problem {
             WebhookError::Header(error) => Self::invalid_one("/headers", error),
             WebhookError::MalformedSecret(error) => Self::invalid_one("/secret", error),
             WebhookError::UnsuitableSecret => Self::invalid_one("/format", error),
+            WebhookError::MalformedClientCertificate(error) => Self::invalid_one(
+                if error.is_of_key() { "/client_certificate/private_key" } else { "/client_certificate/certificate" },
+                error,
+            ),
             WebhookError::TooManySecrets(error) => Self::conflict("too_many_secrets", error.to_string()),
             WebhookError::Declared => Self::conflict(
                 "webhook_declared",

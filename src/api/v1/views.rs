@@ -72,14 +72,14 @@ pub(super) struct AttemptView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u16, required = false)]
     status_code: Option<u16>,
-    /// Why nothing was answered.
+    /// Why there was no answer, in a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Failure, required = false)]
     failure: Option<&'static str>,
-    /// Of `encryption_key`: why there was no key to encrypt to.
+    /// The same in words, with what it was in particular.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    reason: Option<String>,
+    failure_detail: Option<String>,
     response_excerpt: String,
     /// Why the receiver did not take it, where it says so as RFC 8935 2.3 has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,9 +112,11 @@ impl AttemptView {
     pub(super) fn of(attempt: Attempt) -> Self {
         let (status_code, failure) = told(&attempt.outcome);
         let refusal = RefusalView::of(&attempt);
-        let (reason, response_excerpt) = match attempt.outcome {
+        let (failure_detail, response_excerpt) = match attempt.outcome {
+            Outcome::Answered { .. } => (None, attempt.excerpt),
+            // No answer came: what is kept says why there was no key.
             Outcome::Failed(FailureKind::EncryptionKey) => (Some(attempt.excerpt), String::new()),
-            _ => (None, attempt.excerpt),
+            Outcome::Failed(kind) => (Some(kind.sentence().to_owned()), attempt.excerpt),
         };
         Self {
             number: attempt.number,
@@ -122,7 +124,7 @@ impl AttemptView {
             duration_ms: (attempt.took_for.as_secs_f64() * 1e6).round() / 1e3,
             status_code,
             failure,
-            reason,
+            failure_detail,
             refusal,
             response_excerpt,
             kid: attempt.kid,

@@ -62,7 +62,7 @@ impl Failure {
                 FailureKind::Dns
                 | FailureKind::Blocked
                 | FailureKind::Connect
-                | FailureKind::Tls
+                | FailureKind::Tls(_)
                 | FailureKind::Protocol,
             ) => (502, "receiver_unreachable"),
             Self::Unanswered(FailureKind::EncryptionKey | FailureKind::Internal) => (500, "internal"),

@@ -112,7 +112,7 @@ impl HookFailure {
 
     pub fn parse(text: &str) -> Option<Self> {
         let own = Self::OWN.into_iter().find(|failure| failure.as_str() == text);
-        own.or_else(|| FailureKind::parse(text).map(Self::Exchange))
+        own.or_else(|| FailureKind::from_record(text).map(Self::Exchange))
     }
 
     /// Every word that [`HookFailure::as_str`] may answer.

@@ -12,27 +12,38 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const VALUE_BYTES_MAX: usize = 1_024;
 
 /// Names that HTTP, our client or a format needs for itself.
-pub const RESERVED: [&str; 17] = [
+pub const RESERVED: [&str; 26] = [
     "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
-    "cookie",
     "date",
     "expect",
+    "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
+    "max-forwards",
+    // With these, the metadata of a cloud is asked for.
+    "metadata",
+    "metadata-flavor",
+    "range",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "user-agent",
     "via",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+    "x-google-metadata-request",
+    "x-real-ip",
     "x-request-id",
 ];
 /// Whatever begins like this is ours, a proxy's or a browser's.
-pub const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "sec-", "signature", "signet-", "webhook-"];
+pub const RESERVED_PREFIXES: [&str; 7] =
+    ["cookie", "proxy-", "sec-", "signature", "signet-", "webhook-", "x-forwarded-"];
 
 /// A header's name (RFC 9110 5.6.2), in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,15 +66,21 @@ pub enum MalformedHeader {
 
 impl HeaderName {
     pub fn parse(text: &str) -> Result<Self, MalformedHeader> {
+        let name = Self::from_record(text).ok_or(MalformedHeader::Name)?;
+        if name.is_reserved() { Err(MalformedHeader::Reserved) } else { Ok(name) }
+    }
+
+    /// From our own records. What is reserved by now may have been taken before; it is kept, and not sent.
+    pub fn from_record(text: &str) -> Option<Self> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(is_token) {
-            return Err(MalformedHeader::Name);
-        }
-        let name = text.to_ascii_lowercase();
-        if RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(MalformedHeader::Reserved);
-        }
-        Ok(Self(name))
+        let fits = (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_token);
+        fits.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Whether no webhook may add it.
+    pub fn is_reserved(&self) -> bool {
+        let name = self.0.as_str();
+        RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     }
 
     pub fn as_str(&self) -> &str {

@@ -1,23 +1,27 @@
 //! A webhook: where to, about what, and how it is written.
 
 pub mod activation;
+pub mod client_certificate;
 mod declared;
 mod encryption;
 pub mod handling;
 pub mod headers;
+mod host;
 pub mod life;
 pub mod members;
 pub mod secret;
 mod url;
 
 pub use activation::{Activation, ActivationMethod, MalformedInterval};
+pub use client_certificate::{ClientCertificate, ClientCertificateWish, MalformedClientCertificate};
 pub use declared::{DECLARED_MAX, DeclaredWebhook, Place};
 pub use encryption::{Encryption, JWK_BYTES_MAX};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
+pub use host::MalformedHost;
 pub use life::{DisabledReason, News, Occurrence, Origin, WebhookState};
 pub use secret::MalformedSecret;
-pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl};
+pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl, may_use_port};
 
 use super::event_type::Subscription;
 use super::id::{TenantId, WebhookId};
@@ -80,6 +84,8 @@ pub struct Webhook {
     pub token_type: TokenType,
     /// The public half of its key pair, if its deliveries carry signatures of one; shown as Standard Webhooks writes it.
     pub public_key: Option<String>,
+    /// What its deliveries show receivers that want to know who comes.
+    pub client_certificate: Option<ClientCertificate>,
     /// The audience it chose; by default its URL without the query.
     pub audience: Option<String>,
     /// The names of its own headers. Their values are kept sealed, beside its signing secrets.

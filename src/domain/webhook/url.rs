@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use super::host::{self, MalformedHost};
+
 /// The longest callback URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -16,8 +18,10 @@ pub struct WebhookUrl(Url);
 pub enum MalformedUrl {
     #[error("is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
-    #[error("contains white space, a control character or a backslash; percent-encode it")]
+    #[error("contains white space, a control character, an invisible one or a backslash; percent-encode it")]
     ForbiddenCharacter,
+    #[error("contains the end of a line or U+0000, percent-encoded; no receiver wants them in its URL")]
+    EncodedControl,
     #[error("is not an absolute URL with a host, such as https://example.com/webhooks")]
     NotAbsolute,
     #[error("must begin with https://")]
@@ -28,33 +32,21 @@ pub enum MalformedUrl {
     Credentials,
     #[error("must not have a fragment (#…); it would never be sent")]
     Fragment,
+    #[error("has a port that webhooks may not use; use 80, 443, or one from 1024 to 65535, without leading zeros")]
+    Port,
+    #[error(transparent)]
+    Host(#[from] MalformedHost),
 }
 
 impl WebhookUrl {
-    /// Reads a callback URL. The raw text is judged first, because the URL standard silently repairs some of it.
+    /// Reads a callback URL. The raw text is judged first, because the URL standard silently repairs some of it, and then
+    /// compared with what it was read as.
     pub fn parse(text: &str, plain_http: PlainHttp) -> Result<Self, MalformedUrl> {
-        if text.len() > URL_BYTES_MAX {
-            return Err(MalformedUrl::TooLong);
-        }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-            return Err(MalformedUrl::ForbiddenCharacter);
-        }
-        let lower = text.to_ascii_lowercase();
-        if !lower.starts_with("https://") && !lower.starts_with("http://") {
-            return Err(if lower.contains("://") { MalformedUrl::NotHttp } else { MalformedUrl::NotAbsolute });
-        }
+        let written = Written::read(text)?;
         let url = Url::parse(text).map_err(|_| MalformedUrl::NotAbsolute)?;
-        if url.host().is_none() || url.port() == Some(0) {
-            return Err(MalformedUrl::NotAbsolute);
-        }
+        host::check(written.host, &url)?;
         if url.scheme() == "http" && plain_http == PlainHttp::Refused {
             return Err(MalformedUrl::NotHttps);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(MalformedUrl::Credentials);
-        }
-        if url.fragment().is_some() {
-            return Err(MalformedUrl::Fragment);
         }
         Ok(Self(url))
     }
@@ -91,6 +83,72 @@ impl fmt::Debug for WebhookUrl {
     }
 }
 
+/// A URL as it was written.
+struct Written<'a> {
+    host: &'a str,
+}
+
+impl<'a> Written<'a> {
+    fn read(text: &'a str) -> Result<Self, MalformedUrl> {
+        if text.len() > URL_BYTES_MAX {
+            return Err(MalformedUrl::TooLong);
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control() || is_invisible(c) || c == '\\') {
+            return Err(MalformedUrl::ForbiddenCharacter);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(MalformedUrl::NotAbsolute)?;
+        if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+            return Err(MalformedUrl::NotHttp);
+        }
+        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        if authority.contains('@') {
+            return Err(MalformedUrl::Credentials);
+        }
+        if rest.contains('#') {
+            return Err(MalformedUrl::Fragment);
+        }
+        let lower = rest.to_ascii_lowercase();
+        if ["%00", "%0a", "%0d"].iter().any(|encoded| lower.contains(encoded)) {
+            return Err(MalformedUrl::EncodedControl);
+        }
+        // Between the brackets of an IPv6 address, colons begin no port.
+        let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match authority[after_brackets..].find(':') {
+            Some(at) => (&authority[..after_brackets + at], Some(&authority[after_brackets + at + 1..])),
+            None => (authority, None),
+        };
+        if host.is_empty() {
+            return Err(MalformedUrl::NotAbsolute);
+        }
+        if port.is_some_and(|port| !is_port(port)) {
+            return Err(MalformedUrl::Port);
+        }
+        Ok(Self { host })
+    }
+}
+
+/// Format characters: they are not seen, or turn the order around in which others are.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// A port as it is written when nobody has something to hide.
+fn is_port(text: &str) -> bool {
+    let is_plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain && text.parse::<u16>().is_ok_and(may_use_port)
+}
+
+/// Ports that webhooks may use: those of the web, and those that nobody needs a privilege to listen on. What listens on
+/// the others, such as mail or a name server, is not meant to be spoken to by a stranger's choice of words.
+pub fn may_use_port(port: u16) -> bool {
+    matches!(port, 80 | 443 | 1_024..)
+}
+
 /// Whether callbacks over plain http are accepted; a setting of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
@@ -115,7 +173,7 @@ mod tests {
         assert_eq!(refused("https://user:pass@example.com"), MalformedUrl::Credentials);
         assert_eq!(refused("https://example.com/#top"), MalformedUrl::Fragment);
         assert_eq!(refused("http://example.com/"), MalformedUrl::NotHttps);
-        assert_eq!(refused("https://example.com:0/"), MalformedUrl::NotAbsolute);
+        assert_eq!(refused("https://example.com:0/"), MalformedUrl::Port);
         assert_eq!(refused(""), MalformedUrl::NotAbsolute);
     }
 

@@ -264,6 +264,7 @@ fn wished(Wish { tenant_id, declared, encryption }: &Wish<'_>) -> NewWebhook {
         encryption: encryption.clone(),
         handling,
         activation: None,
+        client_certificate: None,
         is_enabled,
     }
 }

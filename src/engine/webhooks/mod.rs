@@ -16,10 +16,11 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, CustomHeaders, DeliveryRate, DisabledReason, Encryption, Format, Handling, HeaderName, MalformedHeader,
-    MalformedSecret, News, Occurrence, Origin, WEBHOOKS_MAX, Webhook, WebhookState, WebhookUrl,
+    Activation, ClientCertificateWish, CustomHeaders, DeliveryRate, DisabledReason, Encryption, Format, Handling,
+    HeaderName, MalformedClientCertificate, MalformedHeader, MalformedSecret, News, Occurrence, Origin, WEBHOOKS_MAX,
+    Webhook, WebhookState, WebhookUrl,
 };
-use crate::signing::{Confidential, SigningError, TooManySecrets};
+use crate::signing::{Confidential, SigningError, TooManySecrets, client_certificate};
 use crate::store::{Conn, StoreError, webhooks};
 
 pub use declared::DeclareError;
@@ -48,6 +49,7 @@ pub struct NewWebhook {
     pub encryption: Option<Encryption>,
     pub handling: Handling,
     pub activation: Option<Activation>,
+    pub client_certificate: Option<ClientCertificateWish>,
     pub is_enabled: bool,
 }
 
@@ -72,6 +74,7 @@ pub struct Change {
     pub timeout: Choice<Duration>,
     pub rate: Choice<DeliveryRate>,
     pub activation: Choice<Activation>,
+    pub client_certificate: Choice<ClientCertificateWish>,
     pub is_enabled: Option<bool>,
 }
 
@@ -79,7 +82,7 @@ impl Change {
     /// What is changed, by the names of its members.
     fn members(&self) -> Vec<&'static str> {
         let Self { url, subscriptions, description, format, token_type, audience, headers, is_enabled, .. } = self;
-        let Self { secret, has_key_pair, encryption, retry_policy, timeout, rate, activation, .. } = self;
+        let Self { secret, has_key_pair, encryption, retry_policy, timeout, rate, activation, client_certificate, .. } = self;
         let named = [
             ("url", url.is_some()),
             ("events", subscriptions.is_some()),
@@ -95,6 +98,7 @@ impl Change {
             ("timeout_seconds", timeout.is_changed()),
             ("rate_limit", rate.is_changed()),
             ("activation", activation.is_changed()),
+            ("client_certificate", client_certificate.is_changed()),
             ("enabled", is_enabled.is_some()),
         ];
         named.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
@@ -158,6 +162,8 @@ pub enum WebhookError {
         "goes with a secret that is whsec_ and base64 of 24 to 64 bytes, and this webhook's is another vendor's; rotate it first"
     )]
     UnsuitableSecret,
+    #[error(transparent)]
+    MalformedClientCertificate(#[from] MalformedClientCertificate),
     #[error(transparent)]
     TooManySecrets(#[from] TooManySecrets),
     #[error("the tenant has {WEBHOOKS_MAX} webhooks, and no more are taken; delete those that nobody needs")]
@@ -224,6 +230,7 @@ impl Engine {
             token_type: wish.token_type,
             public_key: None,
             encryption: wish.encryption,
+            client_certificate: None,
             audience: wish.audience,
             header_names: wish.headers.names(),
             handling: wish.handling,
@@ -237,6 +244,10 @@ impl Engine {
         };
         let secret = self.signing_secret(wish.secret, webhook.format)?;
         let mut confidential = Confidential::new(secret.clone(), wish.headers);
+        if let Some(wish) = &wish.client_certificate {
+            let (shown, secret) = client_certificate::read(wish, now)?;
+            (webhook.client_certificate, confidential.client) = (Some(shown), Some(secret));
+        }
         if wish.has_key_pair {
             webhook.public_key = Some(self.add_key_pair(&mut confidential, now, now)?);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Change, WebhookError, registered};
+use super::{Change, Choice, WebhookError, registered};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::{Format, Webhook, secret};
 use crate::engine::keys::KeysError;
 use crate::engine::{Engine, audit};
-use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair};
+use crate::signing::{Confidential, Purpose, SigningError, WebhookKeyPair, client_certificate};
 use crate::store::{Conn, webhooks};
 
 /// Another signing secret, shown once.
@@ -70,7 +70,8 @@ impl Engine {
             self.keeps_suitable_secret(conn, webhook.id, webhook.format).await?;
         }
         let key_pair = change.has_key_pair.filter(|wished| *wished != webhook.public_key.is_some());
-        if change.headers.is_empty() && change.secret.is_none() && key_pair.is_none() {
+        let keeps_certificate = matches!(change.client_certificate, Choice::Unchanged);
+        if change.headers.is_empty() && change.secret.is_none() && key_pair.is_none() && keeps_certificate {
             return Ok(None);
         }
         let now = webhook.updated_at;
@@ -87,6 +88,14 @@ impl Engine {
             confidential.rotate(secret.clone(), until, now)?;
             if webhook.public_key.is_some() {
                 webhook.public_key = Some(self.add_key_pair(&mut confidential, until, now)?);
+            }
+        }
+        match &change.client_certificate {
+            Choice::Unchanged => {}
+            Choice::Standard => (webhook.client_certificate, confidential.client) = (None, None),
+            Choice::Own(wish) => {
+                let (shown, secret) = client_certificate::read(wish, now)?;
+                (webhook.client_certificate, confidential.client) = (Some(shown), Some(secret));
             }
         }
         if let Some(is_wished) = key_pair {

@@ -42,9 +42,9 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
               activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type,
-              public_key, encryption_jwk, encryption_jwks_url)
+              public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22, $23, $24, $25, $26, $27, $28)",
+             $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -74,6 +74,9 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(&webhook.public_key)
     .bind(row.encryption_jwk)
     .bind(row.encryption_jwks_url)
+    .bind(&row.client_chain)
+    .bind(&row.client_subject)
+    .bind(row.client_expires_at)
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -86,7 +89,7 @@ macro_rules! select_webhooks {
             "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                 failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared,
-                token_type, public_key, encryption_jwk, encryption_jwks_url
+                token_type, public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at
          from webhooks ",
             $rest
         )
@@ -160,7 +163,8 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
              failing_since = $16, warned_at = $17,
              activation = $18, challenge_every_seconds = $19, challenge_due_at = $20,
              unproven_since = $21, token_type = $22, public_key = $23,
-             encryption_jwk = $24, encryption_jwks_url = $25
+             encryption_jwk = $24, encryption_jwks_url = $25,
+             client_chain = $26, client_subject = $27, client_expires_at = $28
          where id = $1
            and version = $2
            and deleted_at is null",
@@ -190,6 +194,9 @@ pub async fn update(conn: &mut Conn, webhook: &Webhook, secret_jwe: Option<&str>
     .bind(&webhook.public_key)
     .bind(row.encryption_jwk)
     .bind(row.encryption_jwks_url)
+    .bind(&row.client_chain)
+    .bind(&row.client_subject)
+    .bind(row.client_expires_at)
     .execute(&mut *conn)
     .await?;
     if changed == 0 {
@@ -256,14 +263,14 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
@@ -271,7 +278,7 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
                          rate_limit,
                          failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0

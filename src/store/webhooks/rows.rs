@@ -8,8 +8,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, ActivationMethod, DeliveryRate, DisabledReason, Encryption, Format, Handling, HeaderName, Origin,
-    Webhook, WebhookState, WebhookUrl,
+    Activation, ActivationMethod, ClientCertificate, DeliveryRate, DisabledReason, Encryption, Format, Handling,
+    HeaderName, Origin, Webhook, WebhookState, WebhookUrl,
 };
 use crate::store::Result;
 use crate::store::record::{Record, Row};
@@ -35,6 +35,9 @@ pub(super) struct WebhookRow<'w> {
     pub(super) is_declared: i64,
     pub(super) encryption_jwk: Option<&'w str>,
     pub(super) encryption_jwks_url: Option<&'w str>,
+    pub(super) client_chain: Option<String>,
+    pub(super) client_subject: Option<String>,
+    pub(super) client_expires_at: Option<i64>,
 }
 
 impl<'w> WebhookRow<'w> {
@@ -46,6 +49,7 @@ impl<'w> WebhookRow<'w> {
             WebhookState::Disabled { at, reason } => (Some(at.as_micros()), Some(reason.as_str())),
         };
         let activation = webhook.activation.as_ref();
+        let client = webhook.client_certificate.as_ref();
         let every = activation.and_then(|activation| activation.every);
         let (failing_since, unproven_since, warned_at) = match webhook.state {
             WebhookState::Enabled | WebhookState::Pending { .. } | WebhookState::Disabled { .. } => (None, None, None),
@@ -69,6 +73,9 @@ impl<'w> WebhookRow<'w> {
             is_declared: i64::from(webhook.origin == Origin::Declared),
             encryption_jwk: webhook.encryption.as_ref().and_then(Encryption::jwk),
             encryption_jwks_url: webhook.encryption.as_ref().and_then(Encryption::jwks_url).map(WebhookUrl::as_str),
+            client_chain: client.map(|client| client.chain.clone()),
+            client_subject: client.map(|client| client.subject.clone()),
+            client_expires_at: client.map(|client| client.expires_at.as_micros()),
         }
     }
 }
@@ -97,7 +104,7 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
     let names = record.text("events")?;
     let subscriptions: std::result::Result<Vec<Subscription>, _> = names.split_whitespace().map(str::parse).collect();
     let header_names = record.text("header_names")?;
-    let header_names: std::result::Result<Vec<_>, _> = header_names.split_whitespace().map(HeaderName::parse).collect();
+    let header_names: Option<Vec<_>> = header_names.split_whitespace().map(HeaderName::from_record).collect();
     Ok(Webhook {
         id: WebhookId::from_bytes(record.id("id")?),
         tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
@@ -107,9 +114,10 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
         format: record.word("format", Format::parse)?,
         token_type: record.word("token_type", TokenType::parse)?,
         public_key: record.text_or_null("public_key")?,
+        client_certificate: client_certificate(&record)?,
         audience: record.text_or_null("audience")?,
-        header_names: header_names.map_err(|_| record.corrupt("header_names", "not names of headers"))?,
         encryption: encryption(&record)?,
+        header_names: header_names.ok_or_else(|| record.corrupt("header_names", "not names of headers"))?,
         handling: handling(&record)?,
         activation: activation(&record)?,
         origin: if record.int("is_declared")? == 1 { Origin::Declared } else { Origin::Registered },
@@ -129,6 +137,13 @@ fn encryption(record: &Record<'_>) -> Result<Option<Encryption>> {
         return Ok(None);
     }
     record.word("encryption_jwks_url", WebhookUrl::from_record).map(|url| Some(Encryption::KeySet(url)))
+}
+
+fn client_certificate(record: &Record<'_>) -> Result<Option<ClientCertificate>> {
+    let (chain, subject) = (record.text_or_null("client_chain")?, record.text_or_null("client_subject")?);
+    let expires_at = record.instant_or_null("client_expires_at")?;
+    let certificate = chain.zip(subject).zip(expires_at);
+    Ok(certificate.map(|((chain, subject), expires_at)| ClientCertificate { subject, expires_at, chain }))
 }
 
 fn handling(record: &Record<'_>) -> Result<Handling> {

@@ -6,7 +6,7 @@ use crate::support::{Receiver, Service};
 
 /// Whether a webhook with these subscriptions hears of an event, asked of a service without other webhooks.
 async fn check(service: &Service, subscriptions: &[&str], event_type: &str, hears: bool) {
-    let wish = json!({"url": "http://127.0.0.1:9/", "events": subscriptions});
+    let wish = json!({"url": "http://127.0.0.1:1029/", "events": subscriptions});
     let made = service.post("/v1/webhooks", &wish).await.json();
     let path = format!("/v1/webhooks/{}", made["id"].as_str().unwrap());
 
@@ -101,7 +101,7 @@ async fn a_disabled_webhook_hears_nothing_until_it_is_enabled() {
 #[tokio::test]
 async fn changed_subscriptions_count_from_the_next_event_on() {
     let service = Service::start().await;
-    let wish = json!({"url": "http://127.0.0.1:9/", "events": ["user"]});
+    let wish = json!({"url": "http://127.0.0.1:1029/", "events": ["user"]});
     let made = service.post("/v1/webhooks", &wish).await.json();
     let heard = async |event_type: &str| {
         service.post("/v1/events", &json!({"type": event_type, "data": 1})).await.json()["deliveries"].clone()

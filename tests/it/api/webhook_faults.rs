@@ -86,7 +86,7 @@ async fn all_blocked_addresses_have_one_answer() {
 
     let metadata = ask("https://169.254.169.254/").await;
 
-    for url in ["https://10.0.0.1:22/", "https://[::1]/", "https://localhost/"] {
+    for url in ["https://10.0.0.1:8443/", "https://[::1]/", "https://localhost/"] {
         assert_eq!(ask(url).await, metadata, "{url}");
     }
 }

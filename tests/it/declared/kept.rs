@@ -121,7 +121,7 @@ async fn a_receiver_that_fails_for_five_days_is_warned_of_and_still_tried() {
 #[tokio::test]
 async fn nodes_that_start_at_once_with_the_same_list_make_each_webhook_once() {
     let list: Vec<Value> =
-        (0..20).map(|at| json!({"url": format!("http://127.0.0.1:9/{at}"), "events": ["user"]})).collect();
+        (0..20).map(|at| json!({"url": format!("http://127.0.0.1:1029/{at}"), "events": ["user"]})).collect();
     let list = json!(list).to_string();
 
     let nodes = Service::start_together(4, &[("SIGNET_MASTER_KEY", MASTER_KEY), ("SIGNET_WEBHOOKS", &list)]).await;

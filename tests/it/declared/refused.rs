@@ -92,7 +92,7 @@ async fn types_that_a_closed_catalogue_does_not_know_are_refused_with_the_neares
     let tenant = service.server().engine().default_keys().unwrap().tenant.id;
     let closed = json!({"catalogue": {"closed": true}});
     service.patch(&format!("/v1/admin/tenants/{tenant}"), &closed).await;
-    let list = |events: &[&str]| json!([{"url": "http://127.0.0.1:9/", "events": events}]);
+    let list = |events: &[&str]| json!([{"url": "http://127.0.0.1:1029/", "events": events}]);
 
     let told = faults(&service, &list(&["user", "user.craeted"])).await;
     declare(&service, &list(&["user.created", "user.deleted"])).await.unwrap();
@@ -114,7 +114,7 @@ async fn types_that_a_closed_catalogue_does_not_know_are_refused_with_the_neares
 async fn a_webhook_is_declared_for_its_tenant_and_once_for_each() {
     let service = Service::start().await;
     let (shop, default) = (service.tenant("shop").await, service.server().engine().default_keys().unwrap().tenant.id);
-    let of = |tenant: Value| json!({"url": "http://127.0.0.1:9/", "events": ["user"], "tenant": tenant});
+    let of = |tenant: Value| json!({"url": "http://127.0.0.1:1029/", "events": ["user"], "tenant": tenant});
 
     let twice = faults(&service, &json!([of(Value::Null), of(json!(shop)), of(json!(default.to_string()))])).await;
     declare(&service, &json!([of(Value::Null), of(json!(shop))])).await.unwrap();
@@ -130,12 +130,12 @@ async fn a_webhook_is_declared_for_its_tenant_and_once_for_each() {
 
 #[tokio::test]
 async fn a_list_with_a_blocked_address_changes_nothing() {
-    let list = json!([{"url": "http://127.0.0.1:9/", "events": ["user"]}]);
+    let list = json!([{"url": "http://127.0.0.1:1029/", "events": ["user"]}]);
     let service = declaring(&list).await;
     let told = faults(&service, &json!([{"url": "http://10.0.0.1/", "events": ["user"]}])).await;
 
     assert!(told[0].contains("list its network in SIGNET_EGRESS_ALLOW"), "{told:?}");
-    assert_eq!(stored(&service).await[0].url.as_str(), "http://127.0.0.1:9/");
+    assert_eq!(stored(&service).await[0].url.as_str(), "http://127.0.0.1:1029/");
 }
 
 #[tokio::test]

@@ -110,10 +110,10 @@ async fn without_a_key_nothing_is_sent_and_the_log_says_why() {
 
         let attempt = failed(&service, &id, &event).await;
 
-        assert_eq!((&attempt["failure"], &attempt["reason"]), (&json!("encryption_key"), &json!(reason)));
+        assert_eq!((&attempt["failure"], &attempt["failure_detail"]), (&json!("encryption_key"), &json!(reason)));
         assert_eq!((&attempt["response_excerpt"], &attempt["kid"]), (&json!(""), &Value::Null));
         let tested = service.post(&format!("/v1/webhooks/{id}/test"), &json!({"event": "a.b"})).await.json();
-        assert_eq!((&tested["delivered"], &tested["attempt"]["reason"]), (&json!(false), &json!(reason)));
+        assert_eq!((&tested["delivered"], &tested["attempt"]["failure_detail"]), (&json!(false), &json!(reason)));
         service.delete(&format!("/v1/webhooks/{id}")).await;
         service.after(MINUTE);
     }
@@ -204,7 +204,7 @@ async fn a_publisher_that_does_not_answer_holds_up_its_own_webhook_alone() {
     let attempt = failed(&service, &webhook, &events[0]).await;
 
     assert_eq!(opened(&received[99], &key), DATA);
-    assert_eq!(attempt["reason"], "the key set could not be fetched: timeout");
+    assert_eq!(attempt["failure_detail"], "the key set could not be fetched: timeout");
     let took = attempt["duration_ms"].as_f64().unwrap();
     assert!(
         (400.0..4_000.0).contains(&took),
@@ -234,7 +234,7 @@ async fn the_address_of_a_key_set_is_judged_whenever_it_is_fetched() {
     let event = published(&service).await;
 
     let attempt = failed(&service, &webhook, &event).await;
-    assert_eq!(attempt["reason"], "the key set could not be fetched: blocked");
+    assert_eq!(attempt["failure_detail"], "the key set could not be fetched: blocked");
     assert_eq!((publisher.asked(), receiver.received().len()), (0, 0));
     let service = service.restarted_with(&[("SIGNET_EGRESS_ALLOW", "127.0.0.0/8")]).await;
     service.after(MINUTE);

@@ -6,9 +6,11 @@ pub mod installation;
 pub mod ledger;
 #[cfg(target_os = "linux")]
 pub mod memory;
+pub mod name_server;
 mod receiver;
 pub mod road;
 pub mod search;
+pub mod tls;
 pub mod token;
 
 use std::path::Path;

@@ -112,7 +112,7 @@ pub(in crate::api::v1) fn test() -> Described {
 
 pub(in crate::api::v1) fn activate() -> Described {
     let words = "Asks the receiver whether it wants deliveries, in the way that the webhook's `activation` says or with a signed challenge. A receiver that does not is no \
-                 error here: `reason` says why.";
+                 error here: `failure_detail` says why.";
     Described::new("activateWebhook", "Have a receiver show that it wants deliveries", words)
         .path::<shapes::WebhookId>("id", "The webhook.")
         .answers::<ActivatedView>(

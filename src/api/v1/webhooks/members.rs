@@ -10,9 +10,12 @@ use utoipa::openapi::schema::{ArrayBuilder, Schema};
 use crate::api::body::{Faults, Whole};
 use crate::api::openapi::shapes;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::secret::Secret;
 use crate::domain::webhook::handling::WAIT_MAX;
 use crate::domain::webhook::secret::OVERLAP_SECONDS_MAX;
-use crate::domain::webhook::{Activation, ActivationMethod, DeliveryRate, Encryption, PlainHttp, WAITS_MAX, members};
+use crate::domain::webhook::{
+    Activation, ActivationMethod, ClientCertificateWish, DeliveryRate, Encryption, PlainHttp, WAITS_MAX, members,
+};
 use crate::engine::encryption;
 
 pub(super) use crate::domain::webhook::members::{
@@ -94,4 +97,23 @@ pub(super) fn activation(wish: &ActivationWish, faults: &mut Faults) -> Option<A
         "/activation/every_seconds",
         Activation::new(method, wish.every_seconds.map(|Whole(seconds)| Duration::from_secs(seconds))),
     )
+}
+
+/// What deliveries show receivers that want to know who comes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClientCertificateWish)]
+pub(super) struct CertificateWish {
+    /// A chain of certificates as PEM, the client's own first.
+    #[schema(max_length = 32_768)]
+    certificate: String,
+    /// The private key of the first, as PEM. It is never shown.
+    #[schema(max_length = 16_384)]
+    private_key: String,
+}
+
+impl From<CertificateWish> for ClientCertificateWish {
+    fn from(wish: CertificateWish) -> Self {
+        Self { chain: wish.certificate, private_key: Secret::new(wish.private_key) }
+    }
 }

@@ -30,7 +30,7 @@ use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, Web
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
-use members::{ActivationWish, EncryptionWish, Retry};
+use members::{ActivationWish, CertificateWish, EncryptionWish, Retry};
 
 pub(super) use members::overlap;
 pub(super) use view::WebhookView;
@@ -65,6 +65,8 @@ pub(super) struct CreateWebhook {
     rate_limit: Option<Whole<u32>>,
     #[schema(value_type = Option<ActivationWish>)]
     activation: Option<Object<ActivationWish>>,
+    #[schema(value_type = Option<CertificateWish>)]
+    client_certificate: Option<Object<CertificateWish>>,
     enabled: Option<bool>,
 }
 
@@ -99,6 +101,7 @@ impl CreateWebhook {
             rate: self.rate_limit.and_then(|count| members::rate(count, &mut faults)),
         };
         let activation = self.activation.and_then(|Object(wish)| members::activation(&wish, &mut faults));
+        let client_certificate = self.client_certificate.map(|Object(wish)| wish.into());
         faults.none()?;
         let (Some(url), Some(format), Some(token_type)) = (url, format, token_type) else {
             return Err(Problem::internal());
@@ -118,6 +121,7 @@ impl CreateWebhook {
             encryption,
             handling,
             activation,
+            client_certificate,
             is_enabled,
         })
     }
@@ -189,6 +193,9 @@ pub(super) struct ChangeWebhook {
     #[serde(default)]
     #[schema(value_type = Option<ActivationWish>)]
     activation: Patched<Object<ActivationWish>>,
+    #[serde(default)]
+    #[schema(value_type = Option<CertificateWish>)]
+    client_certificate: Patched<Object<CertificateWish>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = bool, required = false)]
     enabled: Option<bool>,
@@ -226,6 +233,7 @@ impl ChangeWebhook {
             timeout: self.timeout_seconds.choice(|seconds| members::timeout(seconds, &mut faults)),
             rate: self.rate_limit.choice(|count| members::rate(count, &mut faults)),
             activation: self.activation.choice(|Object(wish)| members::activation(&wish, &mut faults)),
+            client_certificate: self.client_certificate.choice(|Object(wish)| Some(wish.into())),
             is_enabled: self.enabled,
             secret: None,
         };

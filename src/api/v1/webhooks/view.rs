@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::members::MASK;
 use crate::api::openapi::shapes;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Activation, DeliveryRate, Encryption, Origin, Webhook, WebhookState};
+use crate::domain::webhook::{Activation, ClientCertificate, DeliveryRate, Encryption, Origin, Webhook, WebhookState};
 
 /// Its signing secret is shown once, when it is made.
 #[derive(Serialize, ToSchema)]
@@ -54,6 +54,10 @@ pub(in crate::api::v1) struct WebhookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::PublicKey, required = false)]
     public_key: Option<String>,
+    /// What its deliveries show receivers that want to know who comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CertificateView, required = false)]
+    client_certificate: Option<CertificateView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = EncryptionView, required = false)]
     encryption: Option<EncryptionView>,
@@ -105,6 +109,24 @@ impl EncryptionView {
 pub(in crate::api::v1) struct RetryView {
     /// The wait before each attempt after the first, in seconds.
     schedule: Vec<u64>,
+}
+
+/// A client certificate, without its private key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClientCertificate)]
+pub(in crate::api::v1) struct CertificateView {
+    subject: String,
+    #[schema(value_type = shapes::Timestamp)]
+    expires_at: String,
+    /// The chain as PEM, its own certificate first.
+    certificate: String,
+}
+
+impl CertificateView {
+    fn of(certificate: ClientCertificate) -> Self {
+        let ClientCertificate { subject, expires_at, chain } = certificate;
+        Self { subject, expires_at: expires_at.to_string(), certificate: chain }
+    }
 }
 
 /// What its receiver must show before it is sent anything.
@@ -172,6 +194,7 @@ impl WebhookView {
             encryption: webhook.encryption.as_ref().map(EncryptionView::of),
             v1a: webhook.public_key.is_some(),
             public_key: webhook.public_key,
+            client_certificate: webhook.client_certificate.map(CertificateView::of),
             retry: retry.map(|policy| RetryView { schedule: policy.waits().iter().map(Duration::as_secs).collect() }),
             timeout_seconds: webhook.handling.timeout.map(|timeout| timeout.as_secs()),
             rate_limit: webhook.handling.rate.map(DeliveryRate::get),

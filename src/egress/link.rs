@@ -1,0 +1,154 @@
+//! A connection to a stranger: plain or TLS, and counted, so that nobody who never comes to the point is listened to for
+//! ever.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// The longest head of an answer. What is longer is no answer.
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What is read until an answer's head has come: one head, what announces it (1xx), and what is read ahead of its body.
+const UNTIL_HEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// More came than may before the head of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {UNTIL_HEAD_BYTES_MAX} bytes came before an answer")]
+pub(super) struct TooMuch;
+
+/// What is known of a connection by whoever uses it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    read_bytes: AtomicUsize,
+    /// An answer's head has come since the last question.
+    has_head: AtomicBool,
+    /// That answer was read to its end.
+    is_at_rest: AtomicBool,
+    has_served: AtomicBool,
+}
+
+impl Meter {
+    /// The head of an answer is there. Whoever reads its body counts for itself.
+    pub(super) fn head_came(&self) {
+        self.0.has_head.store(true, Ordering::Relaxed);
+        self.0.has_served.store(true, Ordering::Relaxed);
+    }
+
+    /// The whole answer is there: what is written next is another question.
+    pub(super) fn rest(&self) {
+        self.0.is_at_rest.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer has ever come from there.
+    pub(super) fn has_served(&self) -> bool {
+        self.0.has_served.load(Ordering::Relaxed)
+    }
+
+    fn wrote(&self) {
+        if self.0.is_at_rest.swap(false, Ordering::Relaxed) {
+            self.0.has_head.store(false, Ordering::Relaxed);
+            self.0.read_bytes.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self, bytes: usize) -> io::Result<()> {
+        if self.0.has_head.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let before = self.0.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > UNTIL_HEAD_BYTES_MAX { Err(io::Error::other(TooMuch)) } else { Ok(()) }
+    }
+}
+
+/// A connection, ready to be spoken HTTP on.
+pub(super) struct Link {
+    wire: Wire,
+    meter: Meter,
+}
+
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Link {
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self { wire: Wire::Plain(stream), meter: Meter::default() }
+    }
+
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self { wire: Wire::Tls(Box::new(stream)), meter: Meter::default() }
+    }
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.meter.clone())
+    }
+}
+
+impl AsyncRead for Link {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        };
+        match read {
+            Poll::Ready(Ok(())) => Poll::Ready(self.meter.read(into.filled().len() - before)),
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.meter.wrote();
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.meter.wrote();
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.wire {
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

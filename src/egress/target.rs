@@ -1,0 +1,55 @@
+//! What a URL itself tells of where it leads, before any name is resolved.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::address::AddressPolicy;
+use crate::domain::webhook::may_use_port;
+
+/// Names that lead to nothing on the Internet: this machine (RFC 6761 6.3), the local link (RFC 6762), networks of one's
+/// own (RFC 6762 appendix G, RFC 8375, ICANN's `internal`), and what must not be asked of a name server (RFC 7686).
+const INWARD: [&str; 12] = [
+    "localhost",
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "home.arpa",
+    "svc",
+    "onion",
+];
+
+/// Whether a request may be made of this URL as far as it tells. Names are judged when they are resolved; addresses, and
+/// names that only lead inward, here.
+pub(super) fn is_fit(url: &Url, policy: &AddressPolicy) -> bool {
+    let is_web = matches!(url.scheme(), "http" | "https");
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    let is_open = url.port_or_known_default().is_some_and(may_use_port);
+    is_web && is_open && !has_credentials && url.host().is_some_and(|host| may_lead(&host, policy))
+}
+
+fn may_lead(host: &Host<&str>, policy: &AddressPolicy) -> bool {
+    match host {
+        Host::Ipv4(address) => policy.allows(IpAddr::V4(*address)),
+        Host::Ipv6(address) => policy.allows(IpAddr::V6(*address)),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let is_in = |zone: &str| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            if is_in("localhost") {
+                return policy.allows([127, 0, 0, 1].into());
+            }
+            // Where something inward is allowed, such a name may mean it: the resolver tells.
+            policy.allows_inward() || (name.contains('.') && !INWARD.iter().any(|zone| is_in(zone)))
+        }
+    }
+}
+
+/// The address in the URL itself.
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
