@@ -17,6 +17,7 @@ Scenarios (default: all of them)
   open        events at a fixed rate to one webhook
   fanout      64 events in flight, each to 10 webhooks
   fanout1000  the same, each to 1000 webhooks
+  blackholes  a fast webhook alone, then beside 9,999 whose receivers never answer and get an event a second
   slow        a fast webhook alone, then beside one whose receiver takes 2 s; 300 events/s to each
   backlog     a webhook without and with a backlog for a dead one, which then recovers
   jwks        64 connections that fetch the key set

@@ -265,7 +265,8 @@ fn begun(answered: Result<Response<Incoming>, Error>) -> Result<Response<Incomin
     if let Some(meter) = response.extensions().get::<Meter>() {
         meter.head_came();
     }
-    Ok(response)
+    // What reads it stops at the bound, and may have read a little more by then.
+    if head_bytes(response.headers()) > HEAD_BYTES_MAX { Err(FailureKind::TooLarge) } else { Ok(response) }
 }
 
 impl Clients {
@@ -321,6 +322,11 @@ fn custom_headers(custom: &CustomHeaders) -> HeaderMap {
 /// How long a request may take that was given this time.
 fn budget(timeout: Option<Duration>) -> Duration {
     timeout.unwrap_or(ATTEMPT_WITHIN).min(ATTEMPT_WITHIN)
+}
+
+/// How long headers are on the wire, with the colons and the ends of their lines.
+fn head_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Whether a request failed on a connection that had served before.

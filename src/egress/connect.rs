@@ -79,12 +79,13 @@ impl Connector {
 
     /// The addresses of a receiver, if webhooks may reach every one of them.
     async fn judged_addresses(&self, host: &str) -> Result<Vec<IpAddr>, FailureKind> {
-        let addresses = match target::literal(host) {
-            Some(address) => vec![address],
+        let known = target::literal(host).map(|address| vec![address]);
+        let addresses = match known.or_else(|| target::this_machine(host, &self.policy)) {
+            Some(addresses) => addresses,
             None => self.names.addresses(host).await?,
         };
         let all_allowed = addresses.iter().all(|address| self.policy.allows(*address));
-        if all_allowed { Ok(addresses) } else { Err(FailureKind::Blocked) }
+        if all_allowed && !addresses.is_empty() { Ok(addresses) } else { Err(FailureKind::Blocked) }
     }
 
     /// The proxy is the operator's choice, wherever it is.

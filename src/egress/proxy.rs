@@ -53,11 +53,10 @@ impl Proxy {
 
     /// Asks for a tunnel to a receiver.
     pub(super) async fn tunnel(&self, mut stream: TcpStream, host: &str, port: u16) -> Result<TcpStream, FailureKind> {
-        let mut wish = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n");
-        if let Some(authorization) = &self.authorization {
-            wish.push_str(&format!("proxy-authorization: {}\r\n", authorization.reveal()));
-        }
-        wish.push_str("\r\n");
+        let authorization = self.authorization.as_ref();
+        let authorization = authorization.map(|it| format!("proxy-authorization: {}\r\n", it.reveal()));
+        let authorization = authorization.unwrap_or_default();
+        let wish = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n{authorization}\r\n");
         stream.write_all(wish.as_bytes()).await.map_err(|_| FailureKind::Connect)?;
         let mut answer = Vec::with_capacity(1_024);
         while !answer.ends_with(b"\r\n\r\n") {

@@ -114,7 +114,7 @@ fn escaped(bytes: &[u8], bytes_max: usize) -> String {
         let before = text.len();
         match c {
             '\n' | '\r' | '\t' => text.push(c),
-            c if c.is_control() || is_obeyed(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c.is_control() || is_obeyed(c) => text.extend(format!("\\u{:04x}", u32::from(c)).chars()),
             c => text.push(c),
         }
         if text.len() > bytes_max {

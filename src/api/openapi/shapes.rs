@@ -23,7 +23,7 @@ use crate::domain::tenant;
 use crate::domain::token::{self, TokenTtl};
 use crate::domain::webhook::handling::{RATE, TIMEOUT_SECONDS};
 use crate::domain::webhook::headers::{HEADERS_MAX, NAME_BYTES_MAX, RESERVED, RESERVED_PREFIXES, VALUE_BYTES_MAX};
-use crate::domain::webhook::{self, URL_BYTES_MAX, activation, secret};
+use crate::domain::webhook::{self, URL_BYTES_MAX, activation, client_certificate, secret};
 
 /// The characters of Crockford's base32, of which a ULID is written; the first holds three bits only.
 const ULID: &str = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
@@ -131,6 +131,10 @@ shapes! {
     /// A shared secret: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0), or, where the format is `signed` or `action`, any
     /// visible ASCII characters that a receiver has already.
     Secret: text().min_length(Some(*secret::CHARS.start())).max_length(Some(*secret::CHARS.end())).pattern(Some("^[!-~]*$")).examples([json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]);
+    /// A chain of certificates as PEM, the client's own first, then each one's issuer.
+    ClientChain: text().max_length(Some(client_certificate::CHAIN_BYTES_MAX)).format(Some(SchemaFormat::Custom("certificate-chain".to_owned())));
+    /// The private key of the chain's first certificate as PEM, without a password. It is never shown.
+    ClientKey: text().max_length(Some(client_certificate::KEY_BYTES_MAX)).format(Some(SchemaFormat::Custom("private-key".to_owned())));
     /// A name for people.
     TenantName: text().min_length(Some(1)).max_length(Some(tenant::NAME_CHARS_MAX)).pattern(Some(NO_CONTROLS));
     /// The `sub` of a tenant's tokens.

@@ -72,6 +72,11 @@ pub(super) fn check(written: &str, read: &Url) -> Result<(), MalformedHost> {
     }
 }
 
+/// Whether this is a name that a host may have, as it travels.
+pub fn is_host_name(name: &str) -> bool {
+    check_name(name).is_ok()
+}
+
 /// Judges a name as it travels.
 fn check_name(name: &str) -> Result<(), MalformedHost> {
     // One full stop at its end says that the name is whole.

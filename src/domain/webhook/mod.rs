@@ -18,7 +18,7 @@ pub use declared::{DECLARED_MAX, DeclaredWebhook, Place};
 pub use encryption::{Encryption, JWK_BYTES_MAX};
 pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
-pub use host::MalformedHost;
+pub use host::{MalformedHost, is_host_name};
 pub use life::{DisabledReason, News, Occurrence, Origin, WebhookState};
 pub use secret::MalformedSecret;
 pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl, may_use_port};

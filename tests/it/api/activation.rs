@@ -77,7 +77,7 @@ async fn receive(State((mood, asked)): State<Asked>, body: Bytes) -> Response {
     let echo = json!({"challenge": claims["data"]["challenge"]});
     match mood {
         Mood::Willing | Mood::Gated => Json(echo).into_response(),
-        Mood::Wordy => Json(json!({"a": "-".repeat(4_096), "challenge": echo["challenge"]})).into_response(),
+        Mood::Wordy => Json(json!({"a": "-".repeat(8_192), "challenge": echo["challenge"]})).into_response(),
         Mood::Gone => StatusCode::GONE.into_response(),
         Mood::Unwilling => StatusCode::OK.into_response(),
         Mood::Silent => std::future::pending().await,
@@ -267,7 +267,7 @@ async fn a_challenge_is_echoed_in_an_answer_longer_than_the_log_keeps() {
     let event = listed["data"][0]["event_id"].as_str().unwrap();
     let delivery = service.get(&format!("{path}/{event}")).await.json();
     let text = delivery.to_string();
-    assert!(text.contains("response_excerpt") && text.len() < 2_048, "{text}");
+    assert!(text.contains("response_excerpt") && text.len() < 6_000, "{text}");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn a_name_that_points_inward_every_other_time_never_leads_there() {
         0 => vec![PUBLIC],
         1 => vec![PRIVATE],
         2 => vec![PUBLIC, PRIVATE],
-        _ => vec![PUBLIC, "::1".parse().unwrap()],
+        _ => vec![[10, 0, 0, 1].into(), PUBLIC],
     })
     .await;
     let egress = egress(&names);
@@ -71,6 +71,20 @@ async fn a_name_that_points_inward_every_other_time_never_leads_there() {
 }
 
 #[tokio::test]
+async fn an_ipv6_address_that_leads_inward_refuses_the_ipv4_address_beside_it() {
+    let (port, public) = listen(PUBLIC, 0).await;
+    for inward in ["::1", "::ffff:127.0.0.1", "fd00:ec2::254", "64:ff9b::7f00:1"] {
+        let inward: IpAddr = inward.parse().unwrap();
+        let names = NameServer::answering(move |_, _| vec![PUBLIC, inward]).await;
+
+        let refused = post(&egress(&names), &format!("http://both.test:{port}/")).await;
+
+        assert_eq!(refused.unwrap_err(), FailureKind::Blocked, "{inward}");
+    }
+    assert_eq!(public.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_kept_connection_leads_where_it_was_judged_to_lead() {
     let receiver = crate::support::Receiver::start().await;
     let port = receiver.url().split(':').nth(2).unwrap().split('/').next().unwrap().to_owned();
@@ -89,7 +103,7 @@ async fn a_kept_connection_leads_where_it_was_judged_to_lead() {
 #[tokio::test]
 async fn a_name_with_too_many_addresses_is_not_judged_but_refused() {
     let (port, public) = listen(PUBLIC, 0).await;
-    let names = NameServer::answering(|name, _| vec![PUBLIC; if name.starts_with("few") { 1 } else { 0 }]).await;
+    let names = NameServer::answering(|name, _| vec![PUBLIC; usize::from(name.starts_with("few"))]).await;
     let few = post(&egress(&names), &format!("http://few.test:{port}/")).await;
     let many = NameServer::answering(|_, _| (0..33).map(|last| IpAddr::from([127, 0, 1, last])).collect()).await;
 
@@ -128,8 +142,7 @@ async fn an_outage_of_one_name_server_is_bridged_by_another() {
 #[tokio::test]
 async fn what_is_allowed_is_reached_by_the_name_of_this_machine() {
     let (port, _) = listen(PRIVATE, 0).await;
-    let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
-    let egress = Egress::new(policy).unwrap();
+    let egress = Egress::new(AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
 
     assert_eq!(post(&egress, &format!("http://localhost:{port}/")).await.unwrap().status_code, 200);
 }

@@ -103,7 +103,7 @@ proptest! {
         let _ = retry_after(&text, NOW);
         let _ = retry_after(&format!("Sun, 01 Mar {number} 12:00:00 GMT"), NOW);
         let asked = retry_after(&number.to_string(), NOW).unwrap();
-        prop_assert!(asked.as_secs() <= u64::from(u32::MAX));
+        prop_assert!(u32::try_from(asked.as_secs()).is_ok());
     }
 }
 

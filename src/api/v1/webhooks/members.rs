@@ -104,11 +104,9 @@ pub(super) fn activation(wish: &ActivationWish, faults: &mut Faults) -> Option<A
 #[serde(deny_unknown_fields)]
 #[schema(as = ClientCertificateWish)]
 pub(super) struct CertificateWish {
-    /// A chain of certificates as PEM, the client's own first.
-    #[schema(max_length = 32_768)]
+    #[schema(value_type = shapes::ClientChain)]
     certificate: String,
-    /// The private key of the first, as PEM. It is never shown.
-    #[schema(max_length = 16_384)]
+    #[schema(value_type = shapes::ClientKey)]
     private_key: String,
 }
 
