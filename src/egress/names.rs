@@ -9,6 +9,7 @@ use std::time::Duration;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{Resolver, TokioResolver};
 
 use crate::domain::delivery::FailureKind;
@@ -47,6 +48,8 @@ impl Names {
 
     /// All addresses of a name.
     pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, FailureKind> {
+        // As it stands in the URL: parts of names may have underscores, which a stricter reading refuses.
+        let name = Name::from_ascii(name).map_err(|_| FailureKind::Dns)?;
         let asked = tokio::time::timeout(WITHIN, self.resolver.lookup_ip(name)).await;
         let found = asked.map_err(|_| FailureKind::Dns)?.map_err(|_| FailureKind::Dns)?;
         let addresses: Vec<IpAddr> = found.iter().take(ADDRESSES_MAX + 1).collect();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -88,7 +88,7 @@ impl Tls {
 }
 
 fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
+    rustls::crypto::aws_lc_rs::default_provider()
 }
 
 /// What a failed read or write says of TLS, if it does. Its trouble travels inside I/O errors, one in the other.
