@@ -118,6 +118,10 @@ impl AnswerKeys {
         if !is_signed {
             return None;
         }
+        // The parser would take a list for an object, member by member.
+        if claims.trim_ascii_start().first() != Some(&b'{') {
+            return None;
+        }
         let said: Binding = serde_json::from_slice(&claims).ok()?;
         #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact")]
         let age = bound.now.as_micros() as f64 / 1_000_000.0 - said.iat;

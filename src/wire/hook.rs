@@ -112,7 +112,9 @@ fn said(json: &[u8]) -> Result<Said, Misread> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(Misread::Malformed);
     }
-    let Written { allow, reason, claims } = serde_json::from_slice(json).map_err(|_| Misread::Malformed)?;
+    // All of it: what the parser passes over it does not look at.
+    let json = std::str::from_utf8(json).map_err(|_| Misread::Malformed)?;
+    let Written { allow, reason, claims } = serde_json::from_str(json).map_err(|_| Misread::Malformed)?;
     let claims = claims.map(|members| members.0);
     if !claims.iter().flatten().all(|claim| is_unambiguous(&claim.json, CLAIM_LEVELS_MAX)) {
         return Err(Misread::Malformed);
