@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Api;
 use super::problem::Problem;
-use crate::domain::access::Caller;
+use crate::domain::id::ApiKeyId;
 use crate::domain::quota::Allowance;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -19,9 +19,9 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 #[derive(Clone, Default)]
 pub(super) struct Told(Arc<OnceLock<Allowance>>);
 
-/// Counts a request of this caller, and refuses it when it is one too many.
-pub(super) fn count(parts: &Parts, engine: &Api, caller: &Caller) -> Result<(), Problem> {
-    let Some(allowance) = engine.allow(caller) else { return Ok(()) };
+/// Counts a request with this key, the operator's own if it is none, and refuses it when it is one too many.
+pub(super) fn count(parts: &Parts, engine: &Api, key_id: Option<ApiKeyId>) -> Result<(), Problem> {
+    let Some(allowance) = engine.allow(key_id) else { return Ok(()) };
     if let Some(Told(told)) = parts.extensions.get::<Told>() {
         // A request is counted once, so there is nothing there yet.
         let _ = told.set(allowance);

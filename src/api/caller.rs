@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 use super::{Api, allowance};
 use crate::domain::access::{Caller, Scope};
-use crate::domain::id::TenantId;
+use crate::domain::id::{ApiKeyId, TenantId};
+use crate::engine::mailbox::Collector;
 
 const TENANT_ID: &str = "x-tenant-id";
 
@@ -48,14 +49,11 @@ impl Asker {
             return Ok(known.clone());
         }
         // Which of two would count is for nobody to guess.
-        for name in [AUTHORIZATION.as_str(), TENANT_ID] {
-            if parts.headers.get_all(name).iter().count() > 1 {
-                return Err(Problem::malformed(format!("the header {name} stands there more than once")));
-            }
-        }
+        stands_once(parts, AUTHORIZATION.as_str())?;
+        stands_once(parts, TENANT_ID)?;
         let presented = bearer(parts).ok_or_else(Problem::unauthenticated)?;
         let caller = engine.caller_of(presented).await?.ok_or_else(Problem::unauthenticated)?;
-        allowance::count(parts, engine, &caller)?;
+        allowance::count(parts, engine, caller.key_id)?;
         if !caller.may(scope) {
             return Err(Problem::forbidden(scope));
         }
@@ -93,6 +91,35 @@ impl<N: Needs> FromRequestParts<Api> for Access<N> {
     async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
         let Asker { caller, tenant_id, only_tenant } = Asker::of(parts, engine, N::SCOPE).await?;
         Ok(Self { caller, tenant_id, only_tenant, needs: PhantomData })
+    }
+}
+
+/// The receiver of a webhook, by its pull key.
+pub(super) struct Collecting(pub(super) Collector);
+
+impl FromRequestParts<Api> for Collecting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Api) -> Result<Self, Problem> {
+        stands_once(parts, AUTHORIZATION.as_str())?;
+        let presented = bearer(parts).ok_or_else(Problem::no_pull_key)?;
+        if let Some(collector) = engine.collector_of(presented).await? {
+            // No API key has this id: both are drawn from more than anybody draws.
+            let counted_as = ApiKeyId::from_bytes(*collector.webhook_id.as_bytes());
+            allowance::count(parts, engine, Some(counted_as))?;
+            return Ok(Self(collector));
+        }
+        match engine.caller_of(presented).await? {
+            Some(_) => Err(Problem::pull_keys_alone()),
+            None => Err(Problem::no_pull_key()),
+        }
+    }
+}
+
+fn stands_once(parts: &Parts, name: &str) -> Result<(), Problem> {
+    match parts.headers.get_all(name).iter().count() {
+        0 | 1 => Ok(()),
+        _ => Err(Problem::malformed(format!("the header {name} stands there more than once"))),
     }
 }
 

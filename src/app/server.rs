@@ -23,7 +23,7 @@ use crate::engine::access::NewApiKey;
 use crate::engine::clock::Clock;
 use crate::engine::webhooks::DeclareError;
 use crate::engine::{
-    Engine, Inboxes, activation, dispatch, hooks, ingest, leftovers, nodes, rotate, senders, settle, sweep,
+    Engine, Inboxes, activation, dispatch, hooks, ingest, leftovers, mailbox, nodes, rotate, senders, settle, sweep,
 };
 use crate::store::queue;
 use crate::{api, engine};
@@ -141,6 +141,7 @@ impl Server {
 
     /// Stops accepting, finishes or gives back what is under way, and closes the database. Takes at most 35 s.
     pub async fn stop(self) {
+        self.engine.send_pollers_home();
         self.jobs.end().await;
         if let Err(error) = self.engine.leave().await {
             tracing::warn!(
@@ -163,6 +164,7 @@ impl Jobs {
             watched(&lost, &end_work, leftovers::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, sweep::run(engine.clone(), end_work.clone())),
             watched(&lost, &end_work, activation::run(engine.clone(), end_work.clone())),
+            watched(&lost, &end_work, mailbox::run(engine.clone(), end_work.clone())),
         ];
         let mut last = vec![
             watched(&lost, &abandon, settle::run(engine.clone(), inboxes.settle, abandon.clone())),

@@ -1,17 +1,22 @@
-//! API keys: how they are written, what they allow, and to whom.
+//! API keys and pull keys: how they are written, what they allow, and to whom.
 //!
-//! A key is `sk_live_`, thirty random base62 characters and a six-character checksum of them, so that a mistyped or
+//! An API key is `sk_live_`, thirty random base62 characters and a six-character checksum of them, so that a mistyped or
 //! made-up key is refused without asking the database, and a secret scanner can tell a leaked one from noise:
-//! `sk_live_[0-9A-Za-z]{36}`.
+//! `sk_live_[0-9A-Za-z]{36}`. A pull key, with which the receiver of one webhook collects its deliveries, is written likewise
+//! after `pull_live_`.
 
 use super::id::{ApiKeyId, TenantId};
 use super::secret::Secret;
 use super::time::Timestamp;
 
-const PREFIX: &str = "sk_live_";
+const API_KEY_PREFIX: &str = "sk_live_";
+const PULL_KEY_PREFIX: &str = "pull_live_";
 const RANDOM_CHARS: usize = 30;
 const CHECKSUM_CHARS: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// How many pull keys of one webhook are taken at a time: the latest, and those before it until their overlaps end.
+pub const PULL_KEYS_MAX: usize = 8;
 
 /// The longest label of an API key, in characters.
 pub const LABEL_CHARS_MAX: usize = 100;
@@ -26,29 +31,12 @@ impl ApiKeySecret {
 
     /// Writes random bytes as a key: about 178 bits of them survive.
     pub fn from_random(random: &[u8; Self::RANDOM_BYTES]) -> Self {
-        let (high, low) = random.split_at(16);
-        let mut text = String::from(PREFIX);
-        for half in [high, low] {
-            let mut number = half.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
-            for _ in 0..RANDOM_CHARS / 2 {
-                text.push(base62_digit(number % 62));
-                number /= 62;
-            }
-        }
-        text.push_str(&checksum(&text[PREFIX.len()..]));
-        Self(Secret::new(text))
+        Self(written(API_KEY_PREFIX, random))
     }
 
     /// Reads a key that a caller presented; `None` when its shape or checksum is off.
     pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix(PREFIX)?;
-        let well_formed =
-            rest.len() == RANDOM_CHARS + CHECKSUM_CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !well_formed {
-            return None;
-        }
-        let (random, sum) = rest.split_at(RANDOM_CHARS);
-        (checksum(random) == sum).then(|| Self(Secret::new(text.to_owned())))
+        read(API_KEY_PREFIX, text).map(Self)
     }
 
     pub fn reveal(&self) -> &str {
@@ -60,6 +48,51 @@ impl ApiKeySecret {
         let text = self.reveal();
         text[text.len() - 4..].to_owned()
     }
+}
+
+/// A whole pull key with a true checksum. It is shown once and kept only as its digest.
+#[derive(Debug, Clone)]
+pub struct PullKey(Secret<String>);
+
+impl PullKey {
+    /// As for an API key.
+    pub fn from_random(random: &[u8; ApiKeySecret::RANDOM_BYTES]) -> Self {
+        Self(written(PULL_KEY_PREFIX, random))
+    }
+
+    /// Reads a key that a caller presented; `None` when its shape or checksum is off.
+    pub fn parse(text: &str) -> Option<Self> {
+        read(PULL_KEY_PREFIX, text).map(Self)
+    }
+
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
+fn written(prefix: &str, random: &[u8; ApiKeySecret::RANDOM_BYTES]) -> Secret<String> {
+    let (high, low) = random.split_at(16);
+    let mut text = String::from(prefix);
+    for half in [high, low] {
+        let mut number = half.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+        for _ in 0..RANDOM_CHARS / 2 {
+            text.push(base62_digit(number % 62));
+            number /= 62;
+        }
+    }
+    text.push_str(&checksum(&text[prefix.len()..]));
+    Secret::new(text)
+}
+
+fn read(prefix: &str, text: &str) -> Option<Secret<String>> {
+    let rest = text.strip_prefix(prefix)?;
+    let well_formed =
+        rest.len() == RANDOM_CHARS + CHECKSUM_CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !well_formed {
+        return None;
+    }
+    let (random, sum) = rest.split_at(RANDOM_CHARS);
+    (checksum(random) == sum).then(|| Secret::new(text.to_owned()))
 }
 
 /// Base62 of the CRC-32 (ISO-HDLC) of the random part, most significant digit first.
@@ -189,6 +222,16 @@ mod tests {
     #[test]
     fn a_key_never_prints_itself() {
         assert_eq!(format!("{:?}", ApiKeySecret::from_random(&[9; 32])), "ApiKeySecret(…)");
+        assert_eq!(format!("{:?}", PullKey::from_random(&[9; 32])), "PullKey(…)");
+    }
+
+    #[test]
+    fn a_key_of_one_kind_is_none_of_the_other() {
+        let (api, pull) = (ApiKeySecret::from_random(&[9; 32]), PullKey::from_random(&[9; 32]));
+
+        assert!(PullKey::parse(pull.reveal()).is_some_and(|key| key.reveal().starts_with("pull_live_")));
+        assert!(PullKey::parse(api.reveal()).is_none() && ApiKeySecret::parse(pull.reveal()).is_none());
+        assert!(PullKey::parse(&pull.reveal()[..45]).is_none());
     }
 
     #[test]

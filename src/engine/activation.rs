@@ -21,7 +21,7 @@ use crate::domain::delivery::{FailureKind, Outcome};
 use crate::domain::event::Event;
 use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::{EventId, TenantId, WebhookId};
-use crate::domain::webhook::{Activation, ActivationMethod, Occurrence, Webhook, WebhookState};
+use crate::domain::webhook::{Activation, ActivationMethod, DeliveryMethod, Occurrence, Webhook, WebhookState};
 use crate::egress::{EXCERPT_BYTES_MAX, Question};
 use crate::signing::digest;
 use crate::store::webhooks;
@@ -102,6 +102,9 @@ impl Engine {
         drop(reader);
         let found = found.filter(|found| found.webhook.tenant_id == tenant_id && !found.is_deleted);
         let Some(found) = found else { return Ok(None) };
+        if found.webhook.method == DeliveryMethod::Pull {
+            return Err(WebhookError::Collects(Vec::new()));
+        }
         let Asked { webhook, method, refusal } = self.ask(found).await?;
         let state = self.conclude(actor, webhook, refusal.is_none().then_some(Occurrence::Activated)).await?;
         Ok(Some(Shown { method, refusal, state }))

@@ -15,7 +15,7 @@ use super::pace::Pace;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
-use crate::domain::webhook::{CustomHeaders, Format, Handling, Origin, WebhookState, WebhookUrl};
+use crate::domain::webhook::{CustomHeaders, DeliveryMethod, Format, Handling, Origin, WebhookState, WebhookUrl};
 use crate::egress::{Egress, Identity};
 use crate::signing::digest::WebhookSecret;
 use crate::signing::{ClientSecret, Confidential, Purpose, SigningError, WebhookKeyPair, client_certificate};
@@ -32,6 +32,7 @@ const TURNS: usize = 64;
 pub(super) struct Addressee {
     pub(super) webhook_id: WebhookId,
     pub(super) tenant_id: TenantId,
+    pub(super) method: DeliveryMethod,
     pub(super) url: WebhookUrl,
     pub(super) format: Format,
     pub(super) token_type: TokenType,
@@ -146,7 +147,7 @@ impl Engine {
     }
 
     pub(super) fn addressee(&self, loaded: webhooks::Addressee) -> Addressee {
-        let webhook = loaded.webhook;
+        let webhook = loaded.webhook.under(&self.terms.public_url);
         let purpose = Purpose::WebhookSecret { webhook_id: webhook.id };
         let shared = self.master_keys.open(&purpose, &loaded.secret_jwe).and_then(|plain| {
             let unreadable = || SigningError::Unreadable(webhook.id.to_string());
@@ -165,6 +166,7 @@ impl Engine {
             audience: webhook.effective_audience(),
             shares_audience: webhook.audience.is_some(),
             is_listening: webhook.state.is_enabled() && !loaded.is_deleted,
+            method: webhook.method,
             url: webhook.url,
             format: webhook.format,
             token_type: webhook.token_type,

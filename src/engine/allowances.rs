@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use lru::LruCache;
 
 use super::Engine;
-use crate::domain::access::Caller;
 use crate::domain::id::ApiKeyId;
 use crate::domain::quota::{Allowance, Bucket};
 
@@ -25,10 +24,10 @@ impl Default for Allowances {
 
 impl Engine {
     /// Counts a request; `None` when requests are not counted.
-    pub fn allow(&self, caller: &Caller) -> Option<Allowance> {
+    pub fn allow(&self, key_id: Option<ApiKeyId>) -> Option<Allowance> {
         let quota = self.terms.quota?;
         let now = self.clock.monotonic();
         let mut buckets = self.allowances.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(buckets.get_or_insert_mut(caller.key_id, Bucket::default).take(quota, now))
+        Some(buckets.get_or_insert_mut(key_id, Bucket::default).take(quota, now))
     }
 }

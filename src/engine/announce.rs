@@ -14,10 +14,12 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::key_ring::Kid;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{News, Origin, Webhook, WebhookState};
+use crate::domain::webhook::{DeliveryMethod, News, Origin, Webhook, WebhookState};
 use crate::store::deliveries::Ended;
+use crate::store::mailbox::Mail;
 use crate::store::queue::Entry;
-use crate::store::{Conn, StoreError, events, queue, webhooks};
+use crate::store::webhooks::Subscriber;
+use crate::store::{Conn, StoreError, events, mailbox, queue, webhooks};
 
 pub(super) const KEY_ACTIVATED: &str = "signet.key.activated";
 pub(super) const DELIVERY_EXHAUSTED: &str = "signet.delivery.exhausted";
@@ -74,11 +76,14 @@ impl Engine {
             return Ok(());
         }
         let event_id = EventId::from_bytes(self.clock.id());
-        let entry = |webhook_id| {
-            let key = DeliveryKey { webhook_id, event_id };
-            Entry { key, due_at: now, attempts: 0, node_id: None }
+        let by = |method: DeliveryMethod| {
+            let concerned = listeners.iter().filter(move |subscriber| subscriber.method == method);
+            concerned.map(|Subscriber { listener, .. }| DeliveryKey { webhook_id: listener.webhook_id, event_id })
         };
-        let entries: Vec<Entry> = listeners.iter().map(|listener| entry(listener.webhook_id)).collect();
+        let entry = |key| Entry { key, due_at: now, attempts: 0, node_id: None };
+        let entries: Vec<Entry> = by(DeliveryMethod::Push).map(entry).collect();
+        let mail = |key| Mail { key, entered_at: now, available_at: now, attempts: 0 };
+        let mail: Vec<Mail> = by(DeliveryMethod::Pull).map(mail).collect();
         let event = Event {
             id: event_id,
             tenant_id,
@@ -86,9 +91,10 @@ impl Engine {
             payload: data.to_string().into(),
             occurred_at: now,
             accepted_at: now,
-            deliveries: u32::try_from(entries.len()).unwrap_or(u32::MAX),
+            deliveries: u32::try_from(listeners.len()).unwrap_or(u32::MAX),
         };
         events::insert(conn, &[Arc::new(event)]).await?;
+        mailbox::insert(conn, &mail).await?;
         queue::insert(conn, &entries).await
     }
 
@@ -100,7 +106,8 @@ impl Engine {
         news: News,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut data = news_data(webhook.id, &webhook.url.audience(), webhook.state);
+        let mut data =
+            news_data(webhook.id, &webhook.clone().under(&self.terms.public_url).url.audience(), webhook.state);
         if webhook.origin == Origin::Declared {
             data["declared"] = json!(true);
         }

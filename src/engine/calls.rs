@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::clock::Stopwatch;
-use super::dispatch::envelope;
 use super::keys::MayNotSign;
+use super::letters::envelope;
 use crate::domain::audit::Actor;
 use crate::domain::call::{Failure, UserRequest};
 use crate::domain::id::{RequestId, TenantId, WebhookId};

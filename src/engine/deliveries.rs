@@ -3,9 +3,11 @@
 use super::Engine;
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::id::TenantId;
-use crate::domain::webhook::WebhookState;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{DeliveryMethod, Webhook, WebhookState};
+use crate::store::mailbox::Mail;
 use crate::store::queue::Entry;
-use crate::store::{StoreError, deliveries, queue, webhooks};
+use crate::store::{Conn, StoreError, deliveries, mailbox, queue, webhooks};
 
 /// A delivery was not made due.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +35,71 @@ impl Engine {
         // is in the queue no more is in history by the next statement.
         let webhook = webhooks::hold(tx.conn(), tenant_id, key.webhook_id).await?.ok_or(RetryError::NoWebhook)?;
         must_listen(webhook.state)?;
-        queue::hasten(tx.conn(), &[key], now).await?;
-        if !queue::holds(tx.conn(), key).await? {
+        hasten(tx.conn(), &webhook, &[key], now).await?;
+        let waits = match webhook.method {
+            DeliveryMethod::Push => queue::holds(tx.conn(), key).await?,
+            DeliveryMethod::Pull => mailbox::holds(tx.conn(), key).await?,
+        };
+        if !waits {
             let attempts = deliveries::reopen(tx.conn(), key).await?.ok_or(RetryError::NoDelivery)?;
-            queue::insert_missing(tx.conn(), &[Entry { key, due_at: now, attempts, node_id: None }]).await?;
+            put_back(tx.conn(), &webhook, &[(key, attempts)], now).await?;
         }
         tx.commit().await?;
-        self.lanes().note_due(key.webhook_id, now);
-        self.due.notify_one();
+        self.note_waiting(&webhook);
         Ok(())
+    }
+
+    /// Has those look who would send it, or wait for it. Only after the commit.
+    pub(super) fn note_waiting(&self, webhook: &Webhook) {
+        match webhook.method {
+            DeliveryMethod::Push => {
+                self.lanes().note_due(webhook.id, self.clock.now());
+                self.due.notify_one();
+            }
+            DeliveryMethod::Pull => self.mailroom.ring([webhook.id]),
+        }
+    }
+}
+
+/// Has waiting deliveries sent, or handed over, as soon as may be.
+pub(super) async fn hasten(
+    conn: &mut Conn,
+    webhook: &Webhook,
+    keys: &[DeliveryKey],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match webhook.method {
+        DeliveryMethod::Push => queue::hasten(conn, keys, now).await,
+        DeliveryMethod::Pull => mailbox::hasten(conn, keys, now).await,
+    }
+}
+
+/// Has deliveries made, or made again, that were tried so often.
+pub(super) async fn put_back(
+    conn: &mut Conn,
+    webhook: &Webhook,
+    tried: &[(DeliveryKey, u32)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match webhook.method {
+        DeliveryMethod::Push => {
+            let entry = |(key, attempts): &(DeliveryKey, u32)| Entry {
+                key: *key,
+                due_at: now,
+                attempts: *attempts,
+                node_id: None,
+            };
+            queue::insert_missing(conn, &tried.iter().map(entry).collect::<Vec<_>>()).await
+        }
+        DeliveryMethod::Pull => {
+            let mail = |(key, attempts): &(DeliveryKey, u32)| Mail {
+                key: *key,
+                entered_at: now,
+                available_at: now,
+                attempts: *attempts,
+            };
+            mailbox::insert_missing(conn, &tried.iter().map(mail).collect::<Vec<_>>()).await
+        }
     }
 }
 

@@ -10,11 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::addressees::Addressee;
-use super::bodies::Shared;
 use super::clock::Stopwatch;
 use super::encryption::Unwritten;
 use super::job;
-use super::keys::TenantKeys;
 use super::lanes::{Answered, Grant, load_of};
 use super::pace::Slot;
 use super::settle::Verdict;
@@ -24,10 +22,9 @@ use crate::domain::id::{EventId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{CustomHeaders, Origin};
 use crate::egress::{Egress, Parcel};
-use crate::signing::{Signer, SigningError};
 use crate::store::queue::Lease;
 use crate::store::{StoreError, events, queue, settings, webhooks};
-use crate::wire::{self, Envelope, Letter, Occasion};
+use crate::wire::{self, Letter, Occasion};
 
 /// How long a claim holds: the waits for a slot and for a turn, the 30 s that an attempt may take, and time to write down
 /// what became of it.
@@ -95,30 +92,6 @@ impl Begun {
     fn left_of(&self, timeout: Option<Duration>) -> Duration {
         timeout.unwrap_or(ATTEMPT_WITHIN).saturating_sub(self.stopwatch.elapsed())
     }
-}
-
-/// What a tenant and a receiver have agreed on, and who signs.
-pub(super) fn envelope<'a>(
-    keys: &'a TenantKeys,
-    signer: Option<&'a Signer>,
-    addressee: &'a Addressee,
-    now: Timestamp,
-) -> Result<Envelope<'a>, SigningError> {
-    let shared = addressee.shared.as_ref().map_err(Clone::clone)?;
-    Ok(Envelope {
-        webhook_id: addressee.webhook_id,
-        format: addressee.format,
-        url: addressee.url.as_url(),
-        issuer: &keys.issuer,
-        subject: &keys.tenant.token_subject,
-        audience: &addressee.audience,
-        ttl: keys.tenant.token_ttl,
-        token_type: addressee.token_type,
-        dialect: &keys.tenant.dialect,
-        signer,
-        secrets: shared.secrets_at(now),
-        key_pairs: shared.key_pairs_at(now),
-    })
 }
 
 /// Room in the lanes that a delivery takes. It is given back however the delivery ends.
@@ -298,7 +271,7 @@ impl Engine {
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.
     pub(super) async fn attempt(&self, egress: &Egress, event: &Event, addressee: &Addressee, number: u32) -> Attempt {
         let begun = self.begin(number);
-        let letter = self.letter(event, addressee, number, begun.at).await;
+        let letter = self.letter(event, addressee, Occasion { attempt: number, now: begun.at }).await;
         self.post(egress, addressee, letter, begun).await
     }
 
@@ -343,43 +316,5 @@ impl Engine {
         };
         let Begun { number, at, stopwatch } = begun;
         Attempt { number, started_at: at, took_for: stopwatch.elapsed(), outcome, excerpt, kid }
-    }
-
-    /// Writes, encrypts and signs an attempt. Waits only for a key that is elsewhere.
-    async fn letter(
-        &self,
-        event: &Event,
-        addressee: &Addressee,
-        attempt: u32,
-        now: Timestamp,
-    ) -> Result<Letter, Unwritten> {
-        let event = &*self.for_addressee(event, addressee).await?;
-        let (keys, signer) = if wire::carries_token(addressee.format) {
-            let (keys, signer) = self.signer_of(addressee.tenant_id)?;
-            let signer = self.signer_for(&keys, event).map_or(Ok(signer), |signer| signer.map(Arc::new))?;
-            (keys, Some(signer))
-        } else {
-            (self.keys_of(addressee.tenant_id).ok_or(SigningError::Signature)?, None)
-        };
-        let envelope = envelope(&keys, signer.as_deref(), addressee, now)?;
-        let write = wire::body(event, &envelope, now);
-        let body = match &signer {
-            // What is encrypted is for one alone.
-            Some(signer) if addressee.shares_audience && addressee.encrypt_to.is_none() => {
-                let shared = Shared {
-                    event_id: event.id,
-                    audience: addressee.audience.clone(),
-                    format: addressee.format,
-                    token_type: addressee.token_type,
-                    attempt,
-                    kid: signer.kid().clone(),
-                    second: now.as_seconds(),
-                };
-                self.bodies.get_or(shared, write).await?
-            }
-            // Written for this one alone, or written so quickly that there is nothing to share.
-            _ => write.await?,
-        };
-        Ok(wire::seal(event, body, &envelope, Occasion { attempt, now }))
     }
 }

@@ -33,6 +33,8 @@ mod key_sets;
 pub mod keys;
 mod lanes;
 pub mod leftovers;
+mod letters;
+pub mod mailbox;
 pub mod master_keys;
 mod metrics;
 pub mod nodes;
@@ -79,6 +81,7 @@ use key_sets::KeySets;
 use keys::KeyBook;
 use lanes::Lanes;
 use leftovers::Leftovers;
+use mailbox::Mailroom;
 use metrics::Metrics;
 use senders::Senders;
 use service_time::Measured;
@@ -129,6 +132,8 @@ pub struct Engine {
     hooks: Hooks,
     metrics: Metrics,
     intake: Intake,
+    /// Those who wait for something to be collected.
+    mailroom: Mailroom,
     verdicts: mpsc::Sender<Verdict>,
     lanes: Mutex<Lanes>,
     /// Rung when a lane may have something to grant.
@@ -201,6 +206,7 @@ impl Engine {
             hooks,
             metrics: Metrics::default(),
             intake,
+            mailroom: Mailroom::default(),
             verdicts,
             lanes: Mutex::new(Lanes::default()),
             due: Notify::new(),
@@ -212,8 +218,9 @@ impl Engine {
         Ok((engine, Inboxes { ingest, settle, hook_log, senders: outboxes }))
     }
 
-    /// Has the queue asked at once who has work.
+    /// Has the queue asked at once who has work, and those look who wait to collect.
     fn look_again(&self) {
+        self.mailroom.ring_all();
         self.look_again.store(true, Ordering::Release);
         self.due.notify_one();
     }

@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::addressees::Addressee;
-use super::dispatch::envelope;
 use super::encryption::Unwritten;
 use super::keys::{MayNotSign, TenantKeys};
+use super::letters::envelope;
 use super::{Engine, audit};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::delivery::Attempt;
@@ -18,7 +18,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::key_ring::{CannotRotate, Kid};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::Webhook;
+use crate::domain::webhook::{DeliveryMethod, Webhook};
 use crate::signing::{Signer, SigningError};
 use crate::store::{StoreError, webhooks};
 use crate::wire::{self, Letter, Occasion};
@@ -59,7 +59,7 @@ impl Rehearsed {
     }
 }
 
-/// A page of receivers, of which those that are disabled are left out, and those whose format carries no token.
+/// A page of receivers, of which those that are disabled are left out, those that collect, and those whose format carries no token.
 #[derive(Debug, Clone)]
 pub struct Performance {
     /// The key that signs next.
@@ -109,7 +109,10 @@ impl Engine {
         let has_more = page.len() > usize::try_from(wish.limit).unwrap_or(usize::MAX);
         page.truncate(usize::try_from(wish.limit).unwrap_or(usize::MAX));
         let next = page.last().filter(|_| has_more).map(|webhook| webhook.id);
-        let takes_part = |webhook: &&Webhook| webhook.state.is_enabled() && wire::carries_token(webhook.format);
+        let takes_part = |webhook: &&Webhook| {
+            let is_sent_to = webhook.state.is_enabled() && webhook.method == DeliveryMethod::Push;
+            is_sent_to && wire::carries_token(webhook.format)
+        };
         let ids: Vec<WebhookId> = page.iter().filter(takes_part).map(|webhook| webhook.id).collect();
         let addressees = super::sound(webhooks::addressees(reader.conn(), &ids).await?).collect::<Vec<_>>();
         drop(reader);

@@ -6,14 +6,13 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::deliveries::{RetryError, must_listen};
+use super::deliveries::{RetryError, hasten, must_listen, put_back};
 use crate::domain::delivery::{DeliveryKey, Ending};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::Webhook;
-use crate::store::queue::Entry;
 use crate::store::replay::{self, Candidate};
-use crate::store::{Conn, StoreError, deliveries, queue, webhooks};
+use crate::store::{Conn, StoreError, deliveries, webhooks};
 
 /// Ids begin with whole ones.
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -75,12 +74,11 @@ impl Engine {
             let page = replay::candidates(tx.conn(), (tenant_id, id), (from, before), PAGE).await?;
             let chosen = page.iter().filter(|candidate| is_wanted(&webhook, candidate, wanted));
             let chosen: Vec<&Candidate> = chosen.collect();
-            self.schedule(tx.conn(), id, &chosen).await?;
+            self.schedule(tx.conn(), &webhook, &chosen).await?;
             tx.commit().await?;
             scheduled += u64::try_from(chosen.len()).unwrap_or(u64::MAX);
             if !chosen.is_empty() {
-                self.lanes().note_due(id, self.clock.now());
-                self.due.notify_one();
+                self.note_waiting(&webhook);
             }
             last = page.last().map(|candidate| candidate.event_id);
             match last {
@@ -91,14 +89,14 @@ impl Engine {
         Ok(Replayed { scheduled, after: last })
     }
 
-    async fn schedule(&self, conn: &mut Conn, webhook_id: WebhookId, chosen: &[&Candidate]) -> Result<(), StoreError> {
+    async fn schedule(&self, conn: &mut Conn, webhook: &Webhook, chosen: &[&Candidate]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let key = |candidate: &Candidate| DeliveryKey { webhook_id, event_id: candidate.event_id };
+        let key = |candidate: &Candidate| DeliveryKey { webhook_id: webhook.id, event_id: candidate.event_id };
         let (queued, others): (Vec<&Candidate>, Vec<&Candidate>) =
             chosen.iter().copied().partition(|candidate| candidate.is_queued);
         let queued: Vec<DeliveryKey> = queued.into_iter().map(key).collect();
-        queue::hasten(conn, &queued, now).await?;
-        let mut entries = Vec::with_capacity(others.len());
+        hasten(conn, webhook, &queued, now).await?;
+        let mut tried = Vec::with_capacity(others.len());
         for candidate in others {
             let key = key(candidate);
             let attempts = match candidate.ending {
@@ -109,9 +107,9 @@ impl Engine {
                     None => continue,
                 },
             };
-            entries.push(Entry { key, due_at: now, attempts, node_id: None });
+            tried.push((key, attempts));
         }
-        queue::insert_missing(conn, &entries).await
+        put_back(conn, webhook, &tried, now).await
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::key_ring::{CannotRevoke, KeyState, Kid, Situation, Step};
 use crate::domain::time::Timestamp;
 use crate::signing::{Signer, SigningError};
 use crate::store::signing_keys::StoredKey;
-use crate::store::{Conn, StoreError, events, queue, signing_keys};
+use crate::store::{Conn, StoreError, events, mailbox, queue, signing_keys};
 
 /// What receivers are told by.
 pub(super) const KEY_REVOKED: &str = "signet.key.revoked";
@@ -151,7 +151,9 @@ impl Engine {
     ) -> Result<u64, StoreError> {
         let id = EventId::from_bytes(self.clock.id());
         let wait = if self.store.is_shared() { TOLD_AFTER } else { Duration::ZERO };
-        let told = queue::insert_for_all(conn, tenant_id, id, self.clock.now().plus(wait)).await?;
+        let now = self.clock.now();
+        let sent = queue::insert_for_all(conn, tenant_id, id, now.plus(wait)).await?;
+        let told = sent + mailbox::insert_for_all(conn, tenant_id, id, (now, now.plus(wait))).await?;
         let event = Event {
             id,
             tenant_id,

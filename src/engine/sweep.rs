@@ -43,9 +43,11 @@ impl Engine {
         self.repeat(Forgetting::Names { before: now.minus(IDEMPOTENCY_FOR) }, end).await?;
         self.repeat(Forgetting::Answers { before: now.minus(IDEMPOTENCY_FOR) }, end).await?;
         self.repeat(Forgetting::Executions { before: now.minus(self.terms.retention) }, end).await?;
+        let uncollected = self.sweep_mail(end).await?;
         let mut reader = self.store.read().await?;
-        let owed = history::oldest_queued(reader.conn()).await?.map(|id| id.accepted_at().start_of_day());
+        let queued = history::oldest_queued(reader.conn()).await?;
         drop(reader);
+        let owed = queued.into_iter().chain(uncollected).min().map(|id| id.accepted_at().start_of_day());
         let kept = now.minus(self.terms.retention).start_of_day();
         self.forget_history(owed.map_or(kept, |owed| owed.min(kept)), end).await
     }

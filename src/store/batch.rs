@@ -9,9 +9,10 @@ use sqlx::PgConnection;
 use super::bulk::Set;
 use super::deliveries::Ended;
 use super::idempotency::Named;
+use super::mailbox::Mail;
 use super::queue::Entry;
 use super::record::Record;
-use super::{Conn, Result, deliveries, events, idempotency, queue};
+use super::{Conn, Result, deliveries, events, idempotency, mailbox, queue};
 use crate::domain::delivery::{Attempt, DeliveryKey};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
@@ -21,6 +22,8 @@ use crate::domain::time::Timestamp;
 pub struct Accepted<'a> {
     pub events: &'a [Arc<Event>],
     pub entries: &'a [Entry],
+    /// What is not sent but collected.
+    pub mail: &'a [Mail],
     pub names: &'a [(Named, Vec<EventId>)],
     pub at: Timestamp,
 }
@@ -28,10 +31,13 @@ pub struct Accepted<'a> {
 /// Writes a batch of events.
 pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
     let names = idempotency::Rows::of(accepted.names);
-    let sets = [events::rows(accepted.events), queue::rows(accepted.entries), names.set(accepted.at)];
+    let mut sets = vec![events::rows(accepted.events), queue::rows(accepted.entries), names.set(accepted.at)];
+    if !accepted.mail.is_empty() {
+        sets.push(mailbox::rows(accepted.mail));
+    }
     let tx = match conn {
         Conn::Sqlite(hold) => {
-            let inserts = [events::INSERT, queue::INSERT, idempotency::INSERT];
+            let inserts = [events::INSERT, queue::INSERT, idempotency::INSERT, mailbox::INSERT];
             for (set, insert) in sets.iter().zip(inserts) {
                 set.defer(hold, insert).await?;
             }
@@ -39,7 +45,11 @@ pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
         }
         Conn::Postgres(tx) => tx,
     };
-    let insert = "with told as (
+    let insert = if accepted.mail.is_empty() { ACCEPT } else { ACCEPT_WITH_MAIL };
+    Set::together(&sets, tx, insert).await.map(drop)
+}
+
+const ACCEPT: &str = "with told as (
              insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
              select column1, column2, column3, column4, column5, column6, column7
              from {0}
@@ -52,8 +62,26 @@ pub async fn accept(conn: &mut Conn, accepted: &Accepted<'_>) -> Result<()> {
          insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
          select column1, column2, column3, column4, column5, column6
          from {1}";
-    Set::together(&sets, tx, insert).await.map(drop)
-}
+
+/// The same where some webhooks pull: those who send do not even plan for it.
+const ACCEPT_WITH_MAIL: &str = "with told as (
+             insert into events (id, tenant_id, type, payload, occurred_at, accepted_at, deliveries)
+             select column1, column2, column3, column4, column5, column6, column7
+             from {0}
+         ),
+         named as (
+             insert into idempotency_keys (tenant_id, key, fingerprint, event_ids, created_at)
+             select column1, column2, column3, column4, column5
+             from {2}
+         ),
+         kept as (
+             insert into mailbox (webhook_id, event_id, entered_at, available_at, attempts)
+             select column1, column2, column3, column4, column5
+             from {3}
+         )
+         insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
+         select column1, column2, column3, column4, column5, column6
+         from {1}";
 
 /// A delivery to be ended, if its claim still holds.
 pub struct Settled<'a> {

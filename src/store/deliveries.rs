@@ -50,6 +50,11 @@ pub async fn append(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
     rows(ended).execute(conn, INSERT).await
 }
 
+/// The same for deliveries that were made.
+pub async fn append_made(conn: &mut Conn, ended: &[Ended]) -> Result<()> {
+    rows(ended).execute(conn, INSERT_MADE).await
+}
+
 pub(super) fn rows(ended: &[Ended]) -> Set<'_> {
     Set::default()
         .blobs(ended.iter().map(|ended| &ended.key.webhook_id.as_bytes()[..]))
@@ -112,14 +117,17 @@ pub async fn reopen(conn: &mut Conn, key: DeliveryKey) -> Result<Option<u32>> {
 /// The type is asked for row by row and not joined: a database that begins with the events, because they too are in the
 /// order of the page, reads those of everybody.
 macro_rules! select_deliveries {
-    ($ending:literal, $at:literal, $from:literal, $rest:literal) => {
-        select_deliveries!($ending, $at, [$from, $from], $rest)
+    ([$ending:literal, $at:literal, $handed_over:literal], $from:literal, $rest:literal) => {
+        select_deliveries!([$ending, $at, $handed_over], [$from, $from], $rest)
     };
-    ($ending:literal, $at:literal, [$from_on_sqlite:literal, $from_on_postgres:literal], $rest:literal) => {
+    (
+        [$ending:literal, $at:literal, $handed_over:literal],
+        [$from_on_sqlite:literal, $from_on_postgres:literal],
+        $rest:literal
+    ) => {
         Words {
             sqlite: select_deliveries!(
-                @ $ending,
-                $at,
+                @ [$ending, $at, $handed_over],
                 $from_on_sqlite,
                 "left join attempts a
                         on a.webhook_id = d.webhook_id
@@ -133,8 +141,7 @@ macro_rules! select_deliveries {
                 $rest
             ),
             postgres: select_deliveries!(
-                @ $ending,
-                $at,
+                @ [$ending, $at, $handed_over],
                 $from_on_postgres,
                 "left join lateral (
                      select l.number, l.started_at, l.status_code, l.failure
@@ -148,13 +155,15 @@ macro_rules! select_deliveries {
             ),
         }
     };
-    (@ $ending:literal, $at:literal, $from:literal, $join:literal, $rest:literal) => {
+    (@ [$ending:literal, $at:literal, $handed_over:literal], $from:literal, $join:literal, $rest:literal) => {
         concat!(
             "select d.webhook_id, d.event_id, ",
             $ending,
             " as ending, d.attempts, ",
             $at,
-            " as at,
+            " as at, ",
+            $handed_over,
+            " as handed_over_at,
                 (select e.type from events e where e.id = d.event_id) as type,
                 a.number, a.started_at, a.status_code, a.failure ",
             $from,
@@ -169,8 +178,7 @@ macro_rules! select_deliveries {
 /// A page of a webhook's deliveries, newest event first.
 pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit: u32) -> Result<Vec<Delivery>> {
     let queued = select_deliveries!(
-        "cast(null as text)",
-        "case when d.node_id is null then d.due_at end",
+        ["cast(null as text)", "case when d.node_id is null then d.due_at end", "cast(null as bigint)"],
         "from queue d",
         "where d.webhook_id = $1
            and d.event_id < $2
@@ -181,9 +189,20 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
          order by d.event_id desc
          limit $5"
     );
+    let mailed = select_deliveries!(
+        ["cast(null as text)", "d.available_at", "d.handed_over_at"],
+        "from mailbox d",
+        "where d.webhook_id = $1
+           and d.event_id < $2
+           and d.event_id >= $3
+           and (substr((select e.type || '.' from events e where e.id = d.event_id), 1, length(cast($4 as text)) + 1)
+                = cast($4 as text) || '.' or cast($4 as text) is null)
+           and case when a.failure is not null or a.status_code not between 200 and 299 then $6 = 1 else $7 = 1 end
+         order by d.event_id desc
+         limit $5"
+    );
     let ended = select_deliveries!(
-        "d.ending",
-        "d.ended_at",
+        ["d.ending", "d.ended_at", "cast(null as bigint)"],
         "from deliveries d",
         "where d.webhook_id = $1
            and d.event_id < $2
@@ -195,7 +214,11 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
          limit $5"
     );
     let mut rows = Vec::new();
-    for (words, states) in [(queued, &["failed", "pending"][..]), (ended, &["delivered", "exhausted", "cancelled"])] {
+    for (words, states) in [
+        (queued, &["failed", "pending"][..]),
+        (mailed, &["failed", "pending"]),
+        (ended, &["delivered", "exhausted", "cancelled"]),
+    ] {
         let wants = |state: &&str| i64::from(filter.states.is_empty() || filter.states.contains(state));
         let page = query(words.of(conn))
             .bind(webhook_id.as_bytes())
@@ -216,8 +239,7 @@ pub async fn list(conn: &mut Conn, webhook_id: WebhookId, filter: &Filter, limit
 /// The deliveries of one event, of every webhook that the tenant has or had; at most `limit`.
 pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, limit: u32) -> Result<Vec<Delivery>> {
     let queued = select_deliveries!(
-        "cast(null as text)",
-        "case when d.node_id is null then d.due_at end",
+        ["cast(null as text)", "case when d.node_id is null then d.due_at end", "cast(null as bigint)"],
         [
             "from webhooks w
              join queue d on d.webhook_id = w.id and d.event_id = $2",
@@ -234,9 +256,26 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
          order by w.id
          limit $3"
     );
+    let mailed = select_deliveries!(
+        ["cast(null as text)", "d.available_at", "d.handed_over_at"],
+        [
+            "from webhooks w
+             join mailbox d on d.webhook_id = w.id and d.event_id = $2",
+            "from webhooks w
+             cross join lateral (
+                 select m.webhook_id, m.event_id, m.attempts, m.available_at, m.handed_over_at
+                 from mailbox m
+                 where m.webhook_id = w.id
+                   and m.event_id = $2
+                 offset 0
+             ) d"
+        ],
+        "where w.tenant_id = $1
+         order by w.id
+         limit $3"
+    );
     let ended = select_deliveries!(
-        "d.ending",
-        "d.ended_at",
+        ["d.ending", "d.ended_at", "cast(null as bigint)"],
         [
             "from webhooks w
              join deliveries d on d.webhook_id = w.id and d.event_id = $2",
@@ -254,7 +293,7 @@ pub async fn of_event(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, l
          limit $3"
     );
     let mut rows = Vec::new();
-    for words in [queued, ended] {
+    for words in [queued, mailed, ended] {
         let page = query(words.of(conn)).bind(tenant_id.as_bytes()).bind(event_id.as_bytes()).bind(i64::from(limit));
         rows.extend(page.fetch_all(conn).await?);
     }
@@ -287,8 +326,8 @@ fn has_event(row: &Row) -> bool {
 
 fn delivery(row: &Row) -> Result<Delivery> {
     let record = Record::new("deliveries", row);
-    let last_attempt_at = record.instant_or_null("started_at")?;
-    let last_outcome = if last_attempt_at.is_some() { Some(outcome(&record)?) } else { None };
+    let tried_at = record.instant_or_null("started_at")?;
+    let last_outcome = if tried_at.is_some() { Some(outcome(&record)?) } else { None };
     let state = match (record.text_or_null("ending")?, &last_outcome) {
         (Some(_), _) => {
             DeliveryState::Ended { ending: record.word("ending", Ending::parse)?, at: record.instant("at")? }
@@ -307,7 +346,8 @@ fn delivery(row: &Row) -> Result<Delivery> {
         event_type: record.word("type", |text| text.parse::<EventType>().ok())?,
         state,
         attempts: record.count("attempts")?,
-        last_attempt_at,
+        // Being handed over is written into the log when it is known what came of it.
+        last_attempt_at: record.instant_or_null("handed_over_at")?.or(tried_at),
         last_outcome,
     })
 }

@@ -8,7 +8,7 @@ use sqlx::{PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{Result, StoreError};
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "foundation",
     "nodes",
     "retention",
@@ -25,6 +25,7 @@ const NAMES: [&str; 16] = [
     "encrypted_webhooks",
     "hooks",
     "client_certificates",
+    "pull_delivery",
 ];
 
 const SQLITE: [&str; NAMES.len()] = [
@@ -44,6 +45,7 @@ const SQLITE: [&str; NAMES.len()] = [
     include_str!("../../migrations/sqlite/0014_encrypted_webhooks.sql"),
     include_str!("../../migrations/sqlite/0015_hooks.sql"),
     include_str!("../../migrations/sqlite/0016_client_certificates.sql"),
+    include_str!("../../migrations/sqlite/0017_pull_delivery.sql"),
 ];
 
 const POSTGRES: [&str; NAMES.len()] = [
@@ -63,6 +65,7 @@ const POSTGRES: [&str; NAMES.len()] = [
     include_str!("../../migrations/postgres/0014_encrypted_webhooks.sql"),
     include_str!("../../migrations/postgres/0015_hooks.sql"),
     include_str!("../../migrations/postgres/0016_client_certificates.sql"),
+    include_str!("../../migrations/postgres/0017_pull_delivery.sql"),
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {

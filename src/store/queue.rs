@@ -69,13 +69,14 @@ pub(super) fn rows(entries: &[Entry]) -> Set<'_> {
         .blobs(entries.iter().map(|entry| entry.node_id.as_ref().map(|id| &id.as_bytes()[..])))
 }
 
-/// Queues an event, due at once, for every webhook of a tenant that is neither disabled nor deleted; answers how many.
+/// Queues an event, due at once, for every webhook of a tenant that is sent its deliveries and is neither disabled nor deleted; answers how many.
 pub async fn insert_for_all(conn: &mut Conn, tenant_id: TenantId, event_id: EventId, due_at: Timestamp) -> Result<u64> {
     query(
         "insert into queue (webhook_id, event_id, due_at, claims, attempts, node_id)
          select id, $2, $3, 0, 0, null
          from webhooks
          where tenant_id = $1
+           and delivery_method = 'push'
            and disabled_at is null
            and deleted_at is null",
     )

@@ -12,6 +12,7 @@ use crate::domain::id::{EventId, TenantId, WebhookId};
 pub struct Candidate {
     pub event_id: EventId,
     pub event_type: EventType,
+    /// Whether it waits in the queue, or in the mailbox.
     pub is_queued: bool,
     pub ending: Option<Ending>,
 }
@@ -27,7 +28,10 @@ pub async fn candidates(
     let rows = query(
         "select e.id, e.type,
              (select d.ending from deliveries d where d.webhook_id = $2 and d.event_id = e.id) as ending,
-             (select q.due_at from queue q where q.webhook_id = $2 and q.event_id = e.id) as due_at
+             coalesce(
+                 (select q.due_at from queue q where q.webhook_id = $2 and q.event_id = e.id),
+                 (select m.available_at from mailbox m where m.webhook_id = $2 and m.event_id = e.id)
+             ) as due_at
          from events e
          where e.tenant_id = $1
            and e.id >= $3

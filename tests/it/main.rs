@@ -17,6 +17,7 @@ mod master_keys;
 mod nodes;
 mod openapi;
 mod pkcs11;
+mod pull;
 mod readme;
 mod retention;
 mod secrecy;

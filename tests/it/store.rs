@@ -7,6 +7,7 @@ mod deliveries;
 mod events;
 mod history;
 mod keys;
+mod mailbox;
 mod plans;
 mod queue;
 mod races;
@@ -22,7 +23,7 @@ use signet::domain::id::{EventId, NodeId, TenantId, WebhookId};
 use signet::domain::tenant::{TOKEN_SUBJECT_STANDARD, Tenant};
 use signet::domain::time::Timestamp;
 use signet::domain::token::{Algorithm, TokenTtl, TokenType};
-use signet::domain::webhook::{Format, Handling, Origin, Webhook, WebhookState, WebhookUrl};
+use signet::domain::webhook::{DeliveryMethod, Format, Handling, Origin, Webhook, WebhookState, WebhookUrl};
 use signet::store::{Conn, Store, StoreError, Tx, settings, tenants};
 use tempfile::TempDir;
 
@@ -101,6 +102,7 @@ fn webhook(number: u8, subscriptions: &[&str]) -> Webhook {
     Webhook {
         id: webhook_id(number),
         tenant_id: tenant_id(1),
+        method: DeliveryMethod::Push,
         url: WebhookUrl::from_record("https://example.com/webhooks?key=1").unwrap(),
         subscriptions: subscriptions.iter().map(|name| name.parse().unwrap()).collect(),
         description: "the billing team's".to_owned(),

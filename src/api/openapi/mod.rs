@@ -29,8 +29,9 @@ use problems::Problems;
 
 pub(super) use page::{description, routes};
 
-/// How the API's keys are called here.
+/// How the API's keys are called here, and those of receivers.
 const API_KEY: &str = "apiKey";
+const PULL_KEY: &str = "pullKey";
 
 const TAGS: [(&str, &str); 7] = [
     ("events", "What happened, as the platform tells it."),
@@ -71,12 +72,16 @@ fn document() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("sk_live_…")
         .description(Some("An API key, as `signet api-key new` and `POST /v1/admin/api-keys` show it once."));
+    let pull_key = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("pull_live_…").description(Some(
+        "The key of one webhook's receiver, shown once when the webhook is made, and when the key is rotated.",
+    ));
     let request_id = Header::builder().schema(Some(shapes::RequestId::schema()));
     let components = ComponentsBuilder::new()
         .header("RequestId", request_id.build())
         .schemas_from_iter(schemas)
         .responses_from_iter(problems.into_inner())
-        .security_scheme(API_KEY, SecurityScheme::Http(scheme.build()));
+        .security_scheme(API_KEY, SecurityScheme::Http(scheme.build()))
+        .security_scheme(PULL_KEY, SecurityScheme::Http(pull_key.build()));
     let tags: Vec<Tag> =
         TAGS.iter().map(|(name, words)| TagBuilder::new().name(*name).description(Some(*words)).build()).collect();
     OpenApiBuilder::new()
@@ -99,18 +104,15 @@ type Schemas = Vec<(String, RefOr<Schema>)>;
 /// An operation with what is true of all that need an API key.
 fn guarded(route: &v1::Route, described: Described) -> (OperationBuilder, Vec<Problem>, Schemas) {
     let Described { mut operation, schemas, body, takes_query, mut refusals } = described;
-    operation = operation
-        .tag(tag(route.path))
-        .security(SecurityRequirement::new(API_KEY, [route.scope.as_str()]))
-        .parameter(tenant_header());
-    refusals.extend([
-        Problem::unauthenticated(),
-        Problem::forbidden(route.scope),
-        Problem::unknown_tenant(),
-        Problem::too_many(),
-        Problem::internal(),
-        Problem::unavailable(),
-    ]);
+    operation = operation.tag(tag(route.path));
+    if let Some(scope) = route.scope {
+        let requirement = SecurityRequirement::new(API_KEY, [scope.as_str()]);
+        operation = operation.security(requirement).parameter(tenant_header());
+        refusals.extend([Problem::unauthenticated(), Problem::forbidden(scope), Problem::unknown_tenant()]);
+    } else {
+        operation = operation.security(SecurityRequirement::new(PULL_KEY, [""; 0]));
+    }
+    refusals.extend([Problem::too_many(), Problem::internal(), Problem::unavailable()]);
     if body != Body::None {
         refusals.extend([
             Problem::malformed("the body is not JSON: expected value at line 1 column 1"),
@@ -119,7 +121,7 @@ fn guarded(route: &v1::Route, described: Described) -> (OperationBuilder, Vec<Pr
             Problem::invalid_one("", "must be a JSON object: {…}"),
         ]);
     }
-    if route.method == Method::POST {
+    if route.method == Method::POST && route.scope.is_some() {
         operation = operation.parameter(idempotency_header());
         refusals.extend([Problem::idempotency_mismatch(), Problem::idempotency_in_progress()]);
     }

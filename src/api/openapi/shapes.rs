@@ -135,6 +135,12 @@ shapes! {
     ClientChain: text().max_length(Some(client_certificate::CHAIN_BYTES_MAX)).format(Some(SchemaFormat::Custom("certificate-chain".to_owned())));
     /// The private key of the chain's first certificate as PEM, without a password. It is never shown.
     ClientKey: text().max_length(Some(client_certificate::KEY_BYTES_MAX)).format(Some(SchemaFormat::Custom("private-key".to_owned())));
+    /// What a receiver collects with: `pull_live_`, thirty random characters and six that check them.
+    PullKey: text().pattern(Some("^pull_live_[0-9A-Za-z]{36}$"));
+    /// How deliveries come to a receiver: they are sent, or it collects them.
+    DeliveryMethod: one_of(webhook::DeliveryMethod::ALL.map(webhook::DeliveryMethod::as_str));
+    /// Seconds for which nobody else is given a delivery.
+    PollLease: seconds(Duration::ZERO, crate::engine::mailbox::LEASE_MAX);
     /// A name for people.
     TenantName: text().min_length(Some(1)).max_length(Some(tenant::NAME_CHARS_MAX)).pattern(Some(NO_CONTROLS));
     /// The `sub` of a tenant's tokens.

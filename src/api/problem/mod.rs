@@ -17,6 +17,8 @@ use utoipa::ToSchema;
 use crate::api::openapi::shapes;
 use crate::domain::access::Scope;
 
+pub(in crate::api) use table::OF_SENDING;
+
 /// What is wrong with one member of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(in crate::api) struct Fault {
@@ -39,6 +41,8 @@ pub(in crate::api) struct Problem {
 
 /// Somebody else is being answered the same.
 const IN_PROGRESS: &str = "idempotency_in_progress";
+/// Others wait for the same already.
+const TOO_MANY_POLLS: &str = "too_many_polls";
 /// Clients that were told to come back wait this long.
 const COME_BACK_AFTER: &str = "1";
 /// Nobody is told to wait for longer.
@@ -86,6 +90,16 @@ impl Problem {
     pub(in crate::api) fn unauthenticated() -> Self {
         let detail = "send an API key that is not revoked as `Authorization: Bearer sk_live_…`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "API key required", detail)
+    }
+
+    pub(in crate::api) fn no_pull_key() -> Self {
+        let detail = "send the webhook's pull key, if it has not ended, as `Authorization: Bearer pull_live_…`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Pull key required", detail)
+    }
+
+    pub(in crate::api) fn pull_keys_alone() -> Self {
+        let detail = "deliveries are collected with the webhook's pull key and no API key; it was shown when the webhook was made, and POST /v1/webhooks/{id}/pull-key/rotate makes another";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Pull key required", detail)
     }
 
     pub(in crate::api) fn forbidden(scope: Scope) -> Self {
@@ -153,6 +167,10 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", detail)
     }
 
+    pub(in crate::api) fn too_many_polls(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_POLLS, "Too many requests", detail)
+    }
+
     pub(in crate::api) fn unavailable() -> Self {
         let detail = "the database is not available at the moment; nothing was changed, try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available", detail)
@@ -208,6 +226,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
             StatusCode::CONFLICT if self.code == IN_PROGRESS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_AFTER));
+            }
+            StatusCode::TOO_MANY_REQUESTS if self.code == TOO_MANY_POLLS => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_AFTER));
             }
             StatusCode::SERVICE_UNAVAILABLE => {

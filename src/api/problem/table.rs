@@ -15,6 +15,7 @@ use crate::engine::hooks::{HookConfigError, HookError};
 use crate::engine::idempotency::IdempotencyError;
 use crate::engine::ingest::IngestError;
 use crate::engine::keys::{KeysError, MayNotSign};
+use crate::engine::mailbox::PollError;
 use crate::engine::rehearse::RehearseError;
 use crate::engine::revoke::RevokeError;
 use crate::engine::rotate::RotateError;
@@ -24,6 +25,9 @@ use crate::store::StoreError;
 
 /// One answer for every address, so that nobody can map a network by asking.
 const UNREACHABLE_HOST: &str = "names a host that webhooks may not reach; use a public address, or have the operator list its network in SIGNET_EGRESS_ALLOW";
+/// What is said of a member that only webhooks have that deliveries are sent to.
+pub(in crate::api) const OF_SENDING: &str =
+    "makes no sense where the receiver collects its deliveries, because nothing is sent to it; leave it out";
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -213,6 +217,17 @@ impl From<WebhookError> for Problem {
                 error,
             ),
             WebhookError::TooManySecrets(error) => Self::conflict("too_many_secrets", error.to_string()),
+            WebhookError::MethodIsFixed => Self::invalid_one("/delivery", error),
+            WebhookError::Collects(members) if members.is_empty() => Self::conflict(
+                "webhook_pulls",
+                "its receiver collects its deliveries, and shows by that alone that it wants them; nothing is to be activated",
+            ),
+            WebhookError::Collects(members) => {
+                let fault = |name: &str| Fault { pointer: format!("/{name}"), detail: OF_SENDING.to_owned() };
+                Self::invalid(members.into_iter().map(fault).collect())
+            }
+            WebhookError::IsSentTo => Self::conflict("webhook_pushes", error.to_string()),
+            WebhookError::TooManyPullKeys => Self::conflict("too_many_secrets", error.to_string()),
             WebhookError::Declared => Self::conflict(
                 "webhook_declared",
                 "the operator declares this webhook, in signet.toml or SIGNET_WEBHOOKS; it is changed there, and by the next start of the server",
@@ -248,6 +263,32 @@ impl From<HookConfigError> for Problem {
             HookConfigError::Store(error) => error.into(),
             HookConfigError::Signing(error) => Self::internal().because(&error),
             HookConfigError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<PollError> for Problem {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::Ended => Self::no_pull_key(),
+            PollError::TooManyHere => {
+                Self::too_many_polls(format!("{error}; let one of them answer first, or poll with returnImmediately"))
+            }
+            PollError::TooMany => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Overloaded",
+                format!("{error}; try again, or poll with returnImmediately"),
+            ),
+            PollError::MayNotSign(error) => error.into(),
+            PollError::Signing(_) => Self::internal().because(&error),
+            PollError::NoKey(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "encryption_key",
+                "No key to encrypt to",
+                format!("{error}; deliveries are handed over when there is one, and never in clear"),
+            ),
+            PollError::Store(error) => error.into(),
         }
     }
 }

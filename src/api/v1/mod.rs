@@ -15,6 +15,7 @@ mod judged;
 mod keys;
 mod patch;
 mod payload;
+mod polls;
 mod tenants;
 mod views;
 mod webhooks;
@@ -53,8 +54,8 @@ pub struct Route {
     pub method: Method,
     /// With its variable parts in braces.
     pub path: &'static str,
-    /// What a caller's key must allow.
-    pub scope: Scope,
+    /// What a caller's key must allow; none where receivers come, each with the pull key of its webhook.
+    pub scope: Option<Scope>,
     body_bytes_max: usize,
     /// Whether its handler sees to it itself that what is asked twice under one key is done once.
     does_once: bool,
@@ -70,7 +71,7 @@ const fn route(
     handler: fn() -> MethodRouter<Api>,
     described: fn() -> Described,
 ) -> Route {
-    Route { method, path, scope, body_bytes_max: BODY_BYTES_MAX, does_once: false, handler, described }
+    Route { method, path, scope: Some(scope), body_bytes_max: BODY_BYTES_MAX, does_once: false, handler, described }
 }
 
 impl Route {
@@ -83,10 +84,16 @@ impl Route {
         self.does_once = true;
         self
     }
+
+    /// For receivers alone. What they say twice is done once, whatever it is called.
+    const fn for_receivers(mut self) -> Self {
+        self.scope = None;
+        self.doing_once()
+    }
 }
 
 /// Every route below `/v1`.
-pub static ROUTES: [Route; 41] = [
+pub static ROUTES: [Route; 43] = [
     route(Method::POST, "/v1/events", EventsWrite, || post(events::publish), described::events::publish)
         .taking(EVENT_BYTES_MAX)
         .doing_once(),
@@ -128,6 +135,15 @@ pub static ROUTES: [Route; 41] = [
         || post(actions::call),
         described::actions::call,
     ),
+    route(
+        Method::POST,
+        "/v1/webhooks/{id}/pull-key/rotate",
+        WebhooksWrite,
+        || post(webhooks::pull_keys::rotate),
+        described::polls::rotate_key,
+    ),
+    route(Method::POST, "/v1/webhooks/{id}/poll", WebhooksRead, || post(polls::poll), described::polls::poll)
+        .for_receivers(),
     route(
         Method::POST,
         "/v1/webhooks/{id}/replay",
@@ -206,8 +222,11 @@ pub(super) fn routes(engine: &Api) -> Router<Api> {
     ROUTES.iter().fold(Router::new(), |router, route| {
         // Around the handler alone: what has no handler is answered by the router's own fallbacks.
         let mut handler = (route.handler)();
-        if route.method == Method::POST && !route.does_once {
-            let (engine, scope) = (engine.clone(), route.scope);
+        if route.method == Method::POST
+            && !route.does_once
+            && let Some(scope) = route.scope
+        {
+            let engine = engine.clone();
             let once = move |request, next| idempotency::once(engine.clone(), scope, request, next);
             handler = handler.route_layer(middleware::from_fn(once));
         }

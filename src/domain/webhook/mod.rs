@@ -9,6 +9,7 @@ pub mod headers;
 mod host;
 pub mod life;
 pub mod members;
+mod method;
 pub mod secret;
 mod url;
 
@@ -20,6 +21,7 @@ pub use handling::{DeliveryRate, Handling, MalformedHandling, WAITS_MAX};
 pub use headers::{CustomHeaders, HeaderName, MalformedHeader};
 pub use host::{MalformedHost, is_host_name};
 pub use life::{DisabledReason, News, Occurrence, Origin, WebhookState};
+pub use method::{DeliveryMethod, poll_url};
 pub use secret::MalformedSecret;
 pub use url::{MalformedUrl, PlainHttp, URL_BYTES_MAX, WebhookUrl, may_use_port};
 
@@ -76,6 +78,8 @@ impl Format {
 pub struct Webhook {
     pub id: WebhookId,
     pub tenant_id: TenantId,
+    pub method: DeliveryMethod,
+    /// Where its deliveries are sent to, or where they are collected.
     pub url: WebhookUrl,
     pub subscriptions: Vec<Subscription>,
     pub description: String,
@@ -108,6 +112,17 @@ impl Webhook {
     /// What a token for this webhook names as its audience.
     pub fn effective_audience(&self) -> String {
         self.audience.clone().unwrap_or_else(|| self.url.audience())
+    }
+
+    /// The same as it is reached now: who collects does so under the public URL, which may be another than when it was made.
+    #[must_use]
+    pub fn under(mut self, public_url: &str) -> Self {
+        if self.method == DeliveryMethod::Pull
+            && let Some(url) = poll_url(public_url, self.id)
+        {
+            self.url = url;
+        }
+        self
     }
 
     /// What becomes of its state, and what is told of that.

@@ -8,31 +8,40 @@ use crate::domain::delivery::{Claim, DeliveryKey};
 use crate::domain::event::Event;
 use crate::domain::id::WebhookId;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::DeliveryMethod;
 use crate::engine::Engine;
 use crate::engine::addressees::Addressee;
 use crate::engine::dispatch::{LEASE, Shipment};
 use crate::engine::lanes::{Answered, load_of};
+use crate::store::mailbox::Mail;
 use crate::store::queue::Entry;
-use crate::store::webhooks::Listener;
+use crate::store::webhooks::{Listener, Subscriber};
 
-/// The deliveries of a batch: those that this node sends at once are born claimed, the others due. Leave that was taken
+/// The deliveries of a batch: those that this node sends at once are born claimed, the others due, and those that receivers collect
+/// lie apart. Leave that was taken
 /// for a batch that is never committed is given back when this is dropped.
 pub(super) struct Admissions<'e> {
     engine: &'e Engine,
     pub(super) entries: Vec<Entry>,
+    pub(super) mail: Vec<Mail>,
     /// Places in the batch's events of the deliveries that were admitted, with their webhooks.
     admitted: Vec<(usize, WebhookId, u32)>,
 }
 
 impl<'e> Admissions<'e> {
     pub(super) fn of(engine: &'e Engine, events: &[Arc<Event>], listeners: &Listeners, now: Timestamp) -> Self {
-        let mut admissions = Self { engine, entries: Vec::new(), admitted: Vec::new() };
+        let mut admissions = Self { engine, entries: Vec::new(), mail: Vec::new(), admitted: Vec::new() };
         let (node_id, may_sign) = (engine.node_id(), engine.may_sign());
         let mut lanes = engine.lanes();
         for (at, event) in events.iter().enumerate() {
             let load = load_of(event.payload.len());
-            for listener in listeners.get(&(event.tenant_id, event.event_type.clone())).into_iter().flatten() {
+            let concerned = listeners.get(&(event.tenant_id, event.event_type.clone()));
+            for Subscriber { listener, method } in concerned.into_iter().flatten() {
                 let key = DeliveryKey { webhook_id: listener.webhook_id, event_id: event.id };
+                if *method == DeliveryMethod::Pull {
+                    admissions.mail.push(Mail { key, entered_at: now, available_at: now, attempts: 0 });
+                    continue;
+                }
                 admissions.entries.push(if may_sign && lanes.admit(listener.webhook_id, load) {
                     admissions.admitted.push((at, listener.webhook_id, load));
                     Entry { key, due_at: now.plus(LEASE), attempts: 0, node_id: Some(node_id) }
@@ -48,8 +57,9 @@ impl<'e> Admissions<'e> {
     /// The listeners that are about to be sent to.
     pub(super) fn listeners(&self, all: &Listeners) -> Vec<Listener> {
         let admitted: BTreeSet<WebhookId> = self.admitted.iter().map(|(_, webhook_id, _)| *webhook_id).collect();
+        let listeners = all.values().flatten().map(|subscriber| subscriber.listener);
         let mut listeners: Vec<Listener> =
-            all.values().flatten().filter(|listener| admitted.contains(&listener.webhook_id)).copied().collect();
+            listeners.filter(|listener| admitted.contains(&listener.webhook_id)).collect();
         listeners.sort_by_key(|listener| listener.webhook_id);
         listeners.dedup();
         listeners
@@ -72,6 +82,7 @@ impl<'e> Admissions<'e> {
                 load,
             });
         }
+        self.engine.mailroom.ring(self.mail.iter().map(|mail| mail.key.webhook_id));
         let waiting: Vec<WebhookId> =
             self.entries.iter().filter(|entry| entry.node_id.is_none()).map(|entry| entry.key.webhook_id).collect();
         if !waiting.is_empty() {

@@ -9,7 +9,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId};
 use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::store::idempotency::{Named, Remembered};
-use crate::store::webhooks::Listener;
+use crate::store::webhooks::Subscriber;
 
 /// Deliveries that one transaction makes. It bounds memory and the time that everybody else waits for the writer.
 const DELIVERIES_MAX: usize = 100_000;
@@ -17,7 +17,7 @@ const DELIVERIES_MAX: usize = 100_000;
 const _: () = assert!(WEBHOOKS_MAX as usize <= DELIVERIES_MAX);
 
 /// Who wants to hear of which events.
-pub(super) type Listeners = HashMap<(TenantId, EventType), Vec<Listener>>;
+pub(super) type Listeners = HashMap<(TenantId, EventType), Vec<Subscriber>>;
 
 /// What becomes of a publication.
 enum Verdict {

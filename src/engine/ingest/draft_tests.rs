@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::*;
 use crate::domain::id::WebhookId;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::DeliveryMethod;
 use crate::engine::ingest::Idempotency;
+use crate::store::webhooks::Listener;
 
 const NOW: Timestamp = Timestamp::from_micros(0);
 
@@ -35,7 +37,8 @@ fn concerning(count: u32) -> Listeners {
     let listener = |number: u32| {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
-        Listener { webhook_id: WebhookId::from_bytes(id), version: 1 }
+        let listener = Listener { webhook_id: WebhookId::from_bytes(id), version: 1 };
+        Subscriber { listener, method: DeliveryMethod::Push }
     };
     let of = (TenantId::from_bytes([1; 16]), "user.created".parse().unwrap());
     HashMap::from([(of, (0..count).map(listener).collect())])

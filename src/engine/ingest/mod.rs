@@ -208,7 +208,8 @@ impl Engine {
                 Answer::Remembered(ids) => Ok(Accepted::Replayed(events::receipts(tx.conn(), &ids).await?)),
             });
         }
-        let accepted = batch::Accepted { events: &events, entries: &admissions.entries, names: &names, at: now };
+        let Admissions { entries, mail, .. } = &admissions;
+        let accepted = batch::Accepted { events: &events, entries, mail, names: &names, at: now };
         batch::accept(tx.conn(), &accepted).await.inspect_err(|error| self.doubt_claims(error))?;
         tx.commit().await?;
         admissions.launch(&events, &addressees, now);

@@ -252,7 +252,7 @@ fn wished(Wish { tenant_id, declared, encryption }: &Wish<'_>) -> NewWebhook {
     let DeclaredWebhook { token_type, headers, secret, has_key_pair, handling, is_enabled, .. } = (*declared).clone();
     NewWebhook {
         tenant_id: *tenant_id,
-        url,
+        url: Some(url),
         subscriptions,
         description,
         format,

@@ -2,9 +2,10 @@
 
 mod declared;
 mod probe;
+mod pull_keys;
+mod removal;
 mod secrets;
-
-use std::time::Duration;
+mod wish;
 
 use super::clock::NoRandomness;
 use super::keys::{KeysError, MayNotSign};
@@ -12,127 +13,22 @@ use super::{Engine, audit, encryption};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
-use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
-use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, ClientCertificateWish, CustomHeaders, DeliveryRate, DisabledReason, Encryption, Format, Handling,
-    HeaderName, MalformedClientCertificate, MalformedHeader, MalformedSecret, News, Occurrence, Origin, WEBHOOKS_MAX,
-    Webhook, WebhookState, WebhookUrl,
+    DeliveryMethod, DisabledReason, Handling, MalformedClientCertificate, MalformedHeader, MalformedSecret, News,
+    Occurrence, Origin, WEBHOOKS_MAX, Webhook, WebhookState, poll_url,
 };
 use crate::signing::{Confidential, SigningError, TooManySecrets, client_certificate};
 use crate::store::{Conn, StoreError, webhooks};
 
 pub use declared::DeclareError;
 pub use probe::{Probe, ProbeError};
+pub use pull_keys::{Registered, RotatedPullKey};
 pub use secrets::RotatedSecret;
+pub use wish::{Change, Choice, NewWebhook};
 
 /// How often the declared ones are tried to be brought in line when somebody else changes them meanwhile.
 const RACES_MAX: u32 = 5;
-
-/// What somebody wishes of a webhook.
-#[derive(Debug, Clone)]
-pub struct NewWebhook {
-    pub tenant_id: TenantId,
-    pub url: WebhookUrl,
-    pub subscriptions: Vec<Subscription>,
-    pub description: String,
-    pub format: Format,
-    pub token_type: TokenType,
-    pub audience: Option<String>,
-    pub headers: CustomHeaders,
-    /// Its signing secret, if it has one already; else one is made.
-    pub secret: Option<Secret<String>>,
-    /// Whether a key pair of its own signs its deliveries too.
-    pub has_key_pair: bool,
-    /// Whom its data is encrypted to: a key that was judged.
-    pub encryption: Option<Encryption>,
-    pub handling: Handling,
-    pub activation: Option<Activation>,
-    pub client_certificate: Option<ClientCertificateWish>,
-    pub is_enabled: bool,
-}
-
-/// What somebody wishes to change of a webhook; what is `None` stays.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    pub url: Option<WebhookUrl>,
-    pub subscriptions: Option<Vec<Subscription>>,
-    pub description: Option<String>,
-    pub format: Option<Format>,
-    pub token_type: Option<TokenType>,
-    /// By default its URL without the query.
-    pub audience: Choice<String>,
-    /// Headers to add or to put in the place of others, and, without a value, to take away.
-    pub headers: Vec<(HeaderName, Option<Secret<String>>)>,
-    /// Another signing secret; the one before signs too for this long.
-    pub secret: Option<(Secret<String>, Duration)>,
-    pub has_key_pair: Option<bool>,
-    /// A key that was judged.
-    pub encryption: Choice<Encryption>,
-    pub retry_policy: Choice<RetryPolicy>,
-    pub timeout: Choice<Duration>,
-    pub rate: Choice<DeliveryRate>,
-    pub activation: Choice<Activation>,
-    pub client_certificate: Choice<ClientCertificateWish>,
-    pub is_enabled: Option<bool>,
-}
-
-impl Change {
-    /// What is changed, by the names of its members.
-    fn members(&self) -> Vec<&'static str> {
-        let Self { url, subscriptions, description, format, token_type, audience, headers, is_enabled, .. } = self;
-        let Self { secret, has_key_pair, encryption, retry_policy, timeout, rate, activation, client_certificate, .. } = self;
-        let named = [
-            ("url", url.is_some()),
-            ("events", subscriptions.is_some()),
-            ("description", description.is_some()),
-            ("format", format.is_some()),
-            ("typ", token_type.is_some()),
-            ("audience", audience.is_changed()),
-            ("headers", !headers.is_empty()),
-            ("secret", secret.is_some()),
-            ("v1a", has_key_pair.is_some()),
-            ("encryption", encryption.is_changed()),
-            ("retry", retry_policy.is_changed()),
-            ("timeout_seconds", timeout.is_changed()),
-            ("rate_limit", rate.is_changed()),
-            ("activation", activation.is_changed()),
-            ("client_certificate", client_certificate.is_changed()),
-            ("enabled", is_enabled.is_some()),
-        ];
-        named.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
-    }
-}
-
-/// What is to become of something that a webhook may choose and need not.
-#[derive(Debug, Clone, Default)]
-pub enum Choice<T> {
-    #[default]
-    Unchanged,
-    /// As by default.
-    Standard,
-    Own(T),
-}
-
-impl<T> Choice<T> {
-    fn is_changed(&self) -> bool {
-        !matches!(self, Self::Unchanged)
-    }
-
-    fn own(&self) -> Option<&T> {
-        if let Self::Own(value) = self { Some(value) } else { None }
-    }
-
-    /// What is chosen after it.
-    pub fn over(self, present: Option<T>) -> Option<T> {
-        match self {
-            Self::Unchanged => present,
-            Self::Standard => None,
-            Self::Own(value) => Some(value),
-        }
-    }
-}
 
 /// A webhook was not registered or changed.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +66,17 @@ pub enum WebhookError {
     TooMany,
     #[error("the webhook is being changed by somebody else")]
     Contended,
+    #[error(
+        "how deliveries come to its receiver is chosen when a webhook is made, and never changed; make another one"
+    )]
+    MethodIsFixed,
+    /// These members are for webhooks that deliveries are sent to.
+    #[error("its receiver collects its deliveries, and nothing is sent to it")]
+    Collects(Vec<&'static str>),
+    #[error("deliveries are sent to this webhook, and nobody collects them")]
+    IsSentTo,
+    #[error("as many pull keys of this webhook are taken as may be; end the old ones, or wait until they have ended")]
+    TooManyPullKeys,
     /// Whoever declared it must change it there, or the next start would undo the change.
     #[error("the webhook is declared in the configuration")]
     Declared,
@@ -188,12 +95,8 @@ impl From<KeysError> for WebhookError {
 
 impl Engine {
     /// Registers a webhook. Its signing secret is returned this once; it is kept sealed.
-    pub async fn register_webhook(
-        &self,
-        actor: Actor,
-        wish: NewWebhook,
-    ) -> Result<(Webhook, Secret<String>), WebhookError> {
-        self.check_reach(Some(&wish.url), wish.encryption.as_ref())?;
+    pub async fn register_webhook(&self, actor: Actor, wish: NewWebhook) -> Result<Registered, WebhookError> {
+        self.check_reach(wish.url.as_ref(), wish.encryption.as_ref())?;
         encryption::check_format(wish.format, wish.encryption.as_ref())?;
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
@@ -202,9 +105,13 @@ impl Engine {
         if webhooks::are_as_many(tx.conn(), wish.tenant_id, WEBHOOKS_MAX).await? {
             return Err(WebhookError::TooMany);
         }
-        let made = self.make_webhook(tx.conn(), actor, Origin::Registered, wish).await?;
+        let (webhook, secret) = self.make_webhook(tx.conn(), actor, Origin::Registered, wish).await?;
+        let pull_key = match webhook.method {
+            DeliveryMethod::Push => None,
+            DeliveryMethod::Pull => Some(self.make_pull_key(tx.conn(), webhook.id, webhook.created_at).await?),
+        };
         tx.commit().await?;
-        Ok(made)
+        Ok(Registered { webhook, secret, pull_key })
     }
 
     async fn make_webhook(
@@ -220,10 +127,14 @@ impl Engine {
             (true, None) => WebhookState::Enabled,
             (true, Some(_)) => WebhookState::Pending { since: now },
         };
+        let id = WebhookId::from_bytes(self.clock.id());
+        let method = if wish.url.is_some() { DeliveryMethod::Push } else { DeliveryMethod::Pull };
+        let url = wish.url.or_else(|| poll_url(&self.terms.public_url, id));
         let mut webhook = Webhook {
-            id: WebhookId::from_bytes(self.clock.id()),
+            id,
             tenant_id: wish.tenant_id,
-            url: wish.url,
+            method,
+            url: url.expect("the public URL is one, as was found when it was configured"),
             subscriptions: wish.subscriptions,
             description: wish.description,
             format: wish.format,
@@ -270,6 +181,13 @@ impl Engine {
         let _place = self.row_waiter().await;
         let mut tx = self.store.write().await?;
         let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(None) };
+        if change.method.is_some_and(|method| method != webhook.method) {
+            return Err(WebhookError::MethodIsFixed);
+        }
+        let of_sending = change.of_sending();
+        if webhook.method == DeliveryMethod::Pull && !of_sending.is_empty() {
+            return Err(WebhookError::Collects(of_sending));
+        }
         if change.members().is_empty() {
             return Ok(Some(webhook));
         }
@@ -358,25 +276,6 @@ impl Engine {
         }
         webhook.updated_at = now;
         (webhook, news)
-    }
-
-    /// Deletes a webhook; answers whether the tenant had it. What is queued for it ends as cancelled when it is due.
-    pub async fn delete_webhook(&self, actor: Actor, tenant_id: TenantId, id: WebhookId) -> Result<bool, WebhookError> {
-        let _place = self.row_waiter().await;
-        let mut tx = self.store.write().await?;
-        let Some(webhook) = registered(tx.conn(), tenant_id, id).await? else { return Ok(false) };
-        let deleted = self.remove_webhook(tx.conn(), actor, &webhook).await?;
-        if deleted {
-            tx.commit().await?;
-        }
-        Ok(deleted)
-    }
-
-    async fn remove_webhook(&self, conn: &mut Conn, actor: Actor, webhook: &Webhook) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let action = Action::WebhookDeleted { id: webhook.id.to_string() };
-        audit::record(conn, webhook.tenant_id, (actor, now), &[action]).await?;
-        webhooks::delete(conn, webhook.tenant_id, webhook.id, now).await
     }
 }
 

@@ -8,11 +8,13 @@ use crate::domain::delivery::{Attempt, DeliveryKey, Ending};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, TenantId, WebhookId};
+use crate::domain::webhook::DeliveryMethod;
 use crate::engine::Engine;
 use crate::engine::catalogue::operational;
 use crate::engine::keys::MayNotSign;
 use crate::store::deliveries::Ended;
-use crate::store::{StoreError, catalogue, deliveries, events, webhooks};
+use crate::store::mailbox::Mail;
+use crate::store::{StoreError, catalogue, deliveries, events, mailbox, webhooks};
 
 /// A sample was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +31,13 @@ pub enum ProbeError {
 /// A test delivery that was made, and what came of it.
 pub struct Probe {
     pub event_id: EventId,
-    pub attempt: Attempt,
+    /// None where its receiver has yet to collect it.
+    pub attempt: Option<Attempt>,
 }
 
 impl Engine {
-    /// Sends a sample event to a webhook at once, subscribed or not, enabled or not, and waits for what comes of it. One
-    /// attempt, which the delivery log shows. `None` when the tenant has no such webhook.
+    /// Sends a sample event to a webhook at once, subscribed or not, enabled or not, and waits for what comes of it: one
+    /// attempt, which the delivery log shows. For a receiver that collects, it lies ready. `None` when the tenant has no such webhook.
     pub async fn probe_webhook(
         &self,
         tenant_id: TenantId,
@@ -57,10 +60,26 @@ impl Engine {
         if let Some(sample) = of_ours.or(of_theirs) {
             Arc::make_mut(&mut event).payload = sample;
         }
-        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
         let event_id = event.id;
+        if addressee.method == DeliveryMethod::Pull {
+            self.leave_probe(&event, id).await?;
+            return Ok(Some(Probe { event_id, attempt: None }));
+        }
+        let attempt = self.attempt(&self.egress, &event, &addressee, 1).await;
         self.log_probe(&event, id, &attempt).await?;
-        Ok(Some(Probe { event_id, attempt }))
+        Ok(Some(Probe { event_id, attempt: Some(attempt) }))
+    }
+
+    /// Leaves a sample for a receiver to collect.
+    async fn leave_probe(&self, event: &Arc<Event>, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let now = event.accepted_at;
+        let key = DeliveryKey { webhook_id, event_id: event.id };
+        let mut tx = self.store.write().await?;
+        events::insert_probe(tx.conn(), event, webhook_id).await?;
+        mailbox::insert(tx.conn(), &[Mail { key, entered_at: now, available_at: now, attempts: 0 }]).await?;
+        tx.commit().await?;
+        self.mailroom.ring([webhook_id]);
+        Ok(())
     }
 
     /// An event that nobody published.

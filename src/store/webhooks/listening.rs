@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Listener;
+use super::{Listener, Subscriber};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
+use crate::domain::webhook::DeliveryMethod;
 use crate::store::bulk::{Set, Words};
 use crate::store::record::Record;
 use crate::store::{Conn, Result};
@@ -14,8 +15,8 @@ use crate::store::{Conn, Result};
 pub async fn listeners(
     conn: &mut Conn,
     types: &BTreeSet<(TenantId, EventType)>,
-) -> Result<HashMap<(TenantId, EventType), Vec<Listener>>> {
-    let mut found: HashMap<(TenantId, String), Vec<Listener>> = HashMap::new();
+) -> Result<HashMap<(TenantId, EventType), Vec<Subscriber>>> {
+    let mut found: HashMap<(TenantId, String), Vec<Subscriber>> = HashMap::new();
     let names: BTreeSet<(TenantId, &str)> =
         types.iter().flat_map(|(tenant_id, name)| name.subscriptions().map(|name| (*tenant_id, name))).collect();
     let names: Vec<(TenantId, &str)> = names.into_iter().collect();
@@ -25,19 +26,19 @@ pub async fn listeners(
     let subscribed = rows.fetch_all(
         conn,
         Words {
-            sqlite: "select s.tenant_id, s.name, s.webhook_id, w.version
+            sqlite: "select s.tenant_id, s.name, s.webhook_id, w.version, w.delivery_method
                  from subscriptions s
                  join webhooks w on w.id = s.webhook_id
                  where w.disabled_at is null
                    and w.deleted_at is null
                    and (s.tenant_id, s.name) in (select column1, column2 from {rows})",
-            postgres: "select given.column1 as tenant_id, given.column2 as name, s.webhook_id, w.version
+            postgres: "select given.column1 as tenant_id, given.column2 as name, s.webhook_id, w.version, w.delivery_method
                  from {rows}
                  cross join lateral (
                      select webhook_id from subscriptions where tenant_id = given.column1 and name = given.column2 offset 0
                  ) s
                  cross join lateral (
-                     select version
+                     select version, delivery_method
                      from webhooks
                      where id = s.webhook_id
                        and disabled_at is null
@@ -50,23 +51,24 @@ pub async fn listeners(
         let record = Record::new("subscriptions", &row);
         let listener =
             Listener { webhook_id: WebhookId::from_bytes(record.id("webhook_id")?), version: record.int("version")? };
+        let method = record.word("delivery_method", DeliveryMethod::parse)?;
         let name = (TenantId::from_bytes(record.id("tenant_id")?), record.text("name")?);
-        found.entry(name).or_default().push(listener);
+        found.entry(name).or_default().push(Subscriber { listener, method });
     }
     Ok(types.iter().map(|of_type| (of_type.clone(), merged(of_type, &found))).collect())
 }
 
 fn merged(
     (tenant_id, event_type): &(TenantId, EventType),
-    found: &HashMap<(TenantId, String), Vec<Listener>>,
-) -> Vec<Listener> {
-    let mut listeners: Vec<Listener> = event_type
+    found: &HashMap<(TenantId, String), Vec<Subscriber>>,
+) -> Vec<Subscriber> {
+    let mut subscribers: Vec<Subscriber> = event_type
         .subscriptions()
         .filter_map(|name| found.get(&(*tenant_id, name.to_owned())))
         .flatten()
         .copied()
         .collect();
-    listeners.sort_by_key(|listener| listener.webhook_id);
-    listeners.dedup_by_key(|listener| listener.webhook_id);
-    listeners
+    subscribers.sort_by_key(|subscriber| subscriber.listener.webhook_id);
+    subscribers.dedup_by_key(|subscriber| subscriber.listener.webhook_id);
+    subscribers
 }

@@ -12,7 +12,7 @@ use super::{Conn, Result};
 use crate::domain::event_type::Subscription;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::Webhook;
+use crate::domain::webhook::{DeliveryMethod, Webhook};
 use rows::{WebhookRow, webhook};
 
 pub use challenges::take_due_challenges;
@@ -24,6 +24,13 @@ pub use listening::listeners;
 pub struct Listener {
     pub webhook_id: WebhookId,
     pub version: i64,
+}
+
+/// A listener, and how deliveries come to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscriber {
+    pub listener: Listener,
+    pub method: DeliveryMethod,
 }
 
 /// A webhook with its secret, as the one who delivers needs it. Deleted ones are listed too, so that what is still
@@ -42,9 +49,10 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
               disabled_at, disabled_reason, version, created_at, updated_at,
               header_names, retry_waits, timeout_seconds, rate_limit, failing_since, warned_at,
               activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type,
-              public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at)
+              public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at,
+              delivery_method)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)",
+             $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
     )
     .bind(webhook.id.as_bytes())
     .bind(webhook.tenant_id.as_bytes())
@@ -77,6 +85,7 @@ pub async fn insert(conn: &mut Conn, webhook: &Webhook, secret_jwe: &str) -> Res
     .bind(&row.client_chain)
     .bind(&row.client_subject)
     .bind(row.client_expires_at)
+    .bind(webhook.method.as_str())
     .execute(&mut *conn)
     .await?;
     index(conn, webhook).await
@@ -89,7 +98,8 @@ macro_rules! select_webhooks {
             "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason, version,
                 last_delivery_at, created_at, updated_at, header_names, retry_waits, timeout_seconds, rate_limit,
                 failing_since, warned_at, activation, challenge_every_seconds, challenge_due_at, unproven_since, is_declared,
-                token_type, public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at
+                token_type, public_key, encryption_jwk, encryption_jwks_url, client_chain, client_subject, client_expires_at,
+                delivery_method
          from webhooks ",
             $rest
         )
@@ -263,14 +273,14 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, delivery_method, secret_jwe, deleted_at
                  from webhooks
                  where id in (select column1 from {rows})",
             postgres: "select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
                      version, last_delivery_at, created_at, updated_at, header_names, retry_waits,
                      timeout_seconds, rate_limit, failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, delivery_method, secret_jwe, deleted_at
                  from {rows}
                  cross join lateral (
                      select id, tenant_id, url, events, description, format, audience, disabled_at, disabled_reason,
@@ -278,7 +288,7 @@ pub async fn addressees(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Result
                          rate_limit,
                          failing_since, warned_at, activation,
                      challenge_every_seconds, challenge_due_at, unproven_since, is_declared, token_type, public_key, encryption_jwk,
-                     encryption_jwks_url, client_chain, client_subject, client_expires_at, secret_jwe, deleted_at
+                     encryption_jwks_url, client_chain, client_subject, client_expires_at, delivery_method, secret_jwe, deleted_at
                      from webhooks
                      where id = given.column1
                      offset 0
@@ -317,7 +327,7 @@ pub async fn versions(conn: &mut Conn, ids: &[WebhookId]) -> Result<Vec<Listener
     versions.collect()
 }
 
-/// Forgets at most `limit` webhooks that were deleted before this instant and have nothing left in queue or log.
+/// Forgets at most `limit` webhooks that were deleted before this instant and have nothing left in queue, mailbox or log.
 pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64> {
     query(
         "delete from webhooks
@@ -326,6 +336,7 @@ pub async fn forget(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u6
              from webhooks w
              where w.deleted_at < $1
                and not exists (select 1 from queue q where q.webhook_id = w.id)
+               and not exists (select 1 from mailbox m where m.webhook_id = w.id)
                and not exists (select 1 from deliveries d where d.webhook_id = w.id)
              order by w.deleted_at
              limit $2

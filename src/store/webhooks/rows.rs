@@ -8,8 +8,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenType;
 use crate::domain::webhook::{
-    Activation, ActivationMethod, ClientCertificate, DeliveryRate, DisabledReason, Encryption, Format, Handling,
-    HeaderName, Origin, Webhook, WebhookState, WebhookUrl,
+    Activation, ActivationMethod, ClientCertificate, DeliveryMethod, DeliveryRate, DisabledReason, Encryption, Format,
+    Handling, HeaderName, Origin, Webhook, WebhookState, WebhookUrl,
 };
 use crate::store::Result;
 use crate::store::record::{Record, Row};
@@ -108,6 +108,7 @@ pub(super) fn webhook(row: &Row) -> Result<Webhook> {
     Ok(Webhook {
         id: WebhookId::from_bytes(record.id("id")?),
         tenant_id: TenantId::from_bytes(record.id("tenant_id")?),
+        method: record.word("delivery_method", DeliveryMethod::parse)?,
         url: record.word("url", WebhookUrl::from_record)?,
         subscriptions: subscriptions.map_err(|_| record.corrupt("events", "not event types"))?,
         description: record.text("description")?,

@@ -4,14 +4,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use signet::api::{ROUTES, Route};
 
-use super::{Ids, body};
+use super::{Ids, body, is_of_pulling, pulled};
 use crate::support::{Receiver, Service, send, with_json};
 
 /// What changes nothing here that anybody would ask about later: it makes deliveries, and those have a log of their own, or it
 /// asks a receiver, which is in the server's log. A webhook that is activated is written down, but not one whose receiver did
 /// not want to be.
-const NOT_WRITTEN_DOWN: [&str; 5] = [
+const NOT_WRITTEN_DOWN: [&str; 6] = [
     "/v1/webhooks/{id}/actions/{action}",
+    "/v1/webhooks/{id}/poll",
     "/v1/webhooks/{id}/test",
     "/v1/webhooks/{id}/activate",
     "/v1/webhooks/{id}/replay",
@@ -48,7 +49,10 @@ async fn every_change_through_the_api_is_written_down_with_the_key_that_made_it(
 
     for route in ROUTES.iter().filter(is_change) {
         // Things of its own for each route: some are gone or of no use afterwards.
-        let webhook = service.webhook(&receiver, &["user"]).await;
+        let webhook = match is_of_pulling(route) {
+            true => pulled(&service).await,
+            false => service.webhook(&receiver, &["user"]).await,
+        };
         let api_key = id(&service.post("/v1/admin/api-keys", &json!({"scopes": ["admin"]})).await.json());
         let tenant = id(&service.get("/v1/admin/tenants").await.json()["data"][0]);
         let put = service.request(Method::PUT, &format!("/v1/event-types/{}", Ids::MISSING.event_type));

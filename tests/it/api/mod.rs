@@ -28,6 +28,8 @@ mod well_known;
 use serde_json::json;
 use signet::api::Route;
 
+use crate::support::Service;
+
 /// Ids that are well written and nobody's.
 const NO_WEBHOOK: &str = "wh_01HZZZZZZZZZZZZZZZZZZZZZZZ";
 const NO_EVENT: &str = "evt_01HZZZZZZZZZZZZZZZZZZZZZZZ";
@@ -73,6 +75,17 @@ impl Ids<'_> {
         assert!(!path.contains('{'), "what does the variable part of {path} stand for?");
         format!("{} {path}", route.method)
     }
+}
+
+/// Makes a webhook whose receiver collects, and answers its id.
+async fn pulled(service: &Service) -> String {
+    let made = service.post("/v1/webhooks", &json!({"delivery": "pull", "events": ["user"]})).await.json();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Whether a route is only about webhooks whose receivers collect.
+fn is_of_pulling(route: &Route) -> bool {
+    route.path.contains("/pull-key/")
 }
 
 /// A body that a route takes and carries out.

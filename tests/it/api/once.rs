@@ -11,7 +11,7 @@ use signet::engine::idempotency::{Admission, Asked};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ids, body};
+use super::{Ids, body, is_of_pulling, pulled};
 use crate::support::installation::Installation;
 use crate::support::{Answer, Receiver, Service, database, send, until, with_json};
 
@@ -49,8 +49,15 @@ async fn every_route_that_does_something_does_it_once_under_one_key() {
     let wish = json!({"url": asked.url(), "events": ["none"], "format": "action"});
     let asked = service.post("/v1/webhooks", &wish).await.json()["id"].as_str().unwrap().to_owned();
 
-    for route in ROUTES.iter().filter(|route| route.method == Method::POST) {
-        let webhook = if route.path.contains("/actions/") { &asked } else { &webhook };
+    let collected = pulled(&service).await;
+
+    // What receivers say twice is done once whatever they call it: `tests/it/pull/polls.rs`.
+    for route in ROUTES.iter().filter(|route| route.method == Method::POST && route.scope.is_some()) {
+        let webhook = match route.path.contains("/actions/") {
+            true => &asked,
+            false if is_of_pulling(route) => &collected,
+            false => &webhook,
+        };
         let kid = service.get("/v1/admin/keys").await.json()["data"][0]["kid"].as_str().unwrap().to_owned();
         let ids = Ids { webhook, event: &event, kid: &kid, ..Ids::MISSING };
         let named_route = ids.named_in(route);

@@ -181,6 +181,7 @@ async fn a_member_that_is_missing_is_named_in_words() {
         let answer = service.post("/v1/webhooks", &wish).await;
 
         assert_eq!((answer.status, answer.pointers()), (422, vec![format!("/{member}")]));
-        assert_eq!(answer.problem()["detail"], format!("/{member}: is required"));
+        let detail = answer.problem()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(&format!("/{member}: is required")), "{detail}");
     }
 }

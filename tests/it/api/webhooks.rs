@@ -34,6 +34,7 @@ async fn a_webhook_is_shown_as_it_was_made() {
     assert!(id.starts_with("wh_") && id.len() == 29, "{id}");
     let expected = json!({
         "id": id,
+        "delivery": "push",
         "url": "https://example.com/hooks?key=1",
         "events": ["user", "session.created"],
         "description": "the shop's",

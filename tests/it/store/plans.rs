@@ -3,6 +3,7 @@
 //! The statements are not repeated here. A function of the store is run once, what it sent to the database is
 //! overheard, and the database is asked how it would go about it.
 
+mod collected;
 mod hooks;
 
 use std::collections::{BTreeSet, HashMap};
@@ -31,7 +32,7 @@ const REPORTS: &str = "sqlx::query";
 /// The span around the function whose statements are wanted; other tests of this process talk to databases too.
 const OVERHEARD: &str = "overheard";
 /// Has PostgreSQL count, which it does by itself now and then.
-const ANALYZE: &str = "analyze events, queue, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log, idempotent_answers, hooks, hook_secrets, hook_log";
+const ANALYZE: &str = "analyze events, queue, mailbox, pull_keys, deliveries, attempts, webhooks, subscriptions, idempotency_keys, tenants, api_keys, audit_log, idempotent_answers, hooks, hook_secrets, hook_log";
 /// What may be read from end to end, because it is as small as the request itself.
 const SMALL: [&str; 6] =
     ["= queue.claims)", "CONSTANT ROW", "VALUES CLAUSE", "SCAN lane", "SCAN given", "SCAN (subquery-"];
@@ -308,12 +309,13 @@ async fn the_deliveries_and_attempts_of_one_event_are_found_by_index() {
 async fn writing_reads_nothing_from_end_to_end() {
     let entries = [1, 2, 3].map(|event| Entry { key: key(1, event), due_at: second(0), attempts: 0, node_id: None });
     let ended = entries.map(|entry| Ended { key: entry.key, ending: Ending::Delivered, attempts: 1, at: second(1) });
+    let mail = [4, 5].map(|event| super::mailbox::mail(1, event, 0));
     let told = [1, 2, 3].map(|number| Arc::new(super::event(number, "user.created")));
 
     let plans = Database::open()
         .await
         .plans(async |database| {
-            let accepted = Accepted { events: &told, entries: &entries, names: &[], at: second(0) };
+            let accepted = Accepted { events: &told, entries: &entries, mail: &mail, names: &[], at: second(0) };
             batch::accept(database.conn(), &accepted).await.unwrap();
             deliveries::append(database.conn(), &ended).await.unwrap();
         })

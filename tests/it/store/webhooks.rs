@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use signet::domain::event_type::EventType;
 use signet::domain::id::{TenantId, WebhookId};
-use signet::domain::webhook::{DisabledReason, Webhook, WebhookState};
+use signet::domain::webhook::{DeliveryMethod, DisabledReason, Webhook, WebhookState};
 use signet::store::tenants;
-use signet::store::webhooks::{self, Addressee, Listener};
+use signet::store::webhooks::{self, Addressee, Listener, Subscriber};
 
 use super::{Database, event_type, second, tenant, tenant_id, webhook, webhook_id};
+
+fn subscriber(number: u8) -> Subscriber {
+    Subscriber { listener: spoken_to(number, 1), method: DeliveryMethod::Push }
+}
 
 fn spoken_to(number: u8, version: i64) -> Listener {
     Listener { webhook_id: webhook_id(number), version }
@@ -33,7 +37,7 @@ impl Database {
         let types = BTreeSet::from([(tenant_id(1), event_type(name))]);
         let mut found = webhooks::listeners(self.conn(), &types).await.unwrap();
         let listeners = found.remove(&(tenant_id(1), event_type(name))).unwrap();
-        listeners.iter().map(|listener| listener.webhook_id).collect()
+        listeners.iter().map(|subscriber| subscriber.listener.webhook_id).collect()
     }
 
     async fn found(&mut self, number: u8) -> Option<Webhook> {
@@ -118,8 +122,8 @@ async fn many_types_are_asked_for_at_once_and_each_has_its_own_listeners() {
 
     let of = |name: &str| found.get(&(tenant_id(1), event_type(name))).unwrap().clone();
     assert_eq!(found.len(), 300);
-    assert_eq!(of("type_7"), [Listener { webhook_id: webhook_id(1), version: 1 }]);
-    assert_eq!(of("type_299"), [Listener { webhook_id: webhook_id(2), version: 1 }]);
+    assert_eq!(of("type_7"), [subscriber(1)]);
+    assert_eq!(of("type_299"), [subscriber(2)]);
     assert_eq!(of("type_70"), []);
 }
 

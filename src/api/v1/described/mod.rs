@@ -9,6 +9,7 @@ pub(super) mod event_types;
 pub(super) mod events;
 pub(super) mod hooks;
 pub(super) mod keys;
+pub(super) mod polls;
 pub(super) mod tenants;
 pub(super) mod webhooks;
 

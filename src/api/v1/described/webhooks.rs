@@ -36,7 +36,8 @@ pub(in crate::api::v1) fn list() -> Described {
 pub(in crate::api::v1) fn create() -> Described {
     let words = "Its signing secret is shown in this answer and never again; receivers that verify the token need none. Values of headers are kept sealed and shown as \
                  `***`. With `activation` it is `pending`, and sent nothing, until its receiver has shown that it wants deliveries. With `encryption` the data of \
-                 its deliveries is a JWE; of a `jwks_url` only the address is judged here, and a test shows whether a key can be had.";
+                 its deliveries is a JWE; of a `jwks_url` only the address is judged here, and a test shows whether a key can be had. With `\"delivery\": \"pull\"` nothing is sent: its \
+                 receiver collects at the `url` of the answer, with the `pull_key` that is shown there and never again.";
     let mut shown = webhook();
     shown["signing_secret"] = SECRET.into();
     let example = json!({
@@ -78,6 +79,7 @@ pub(in crate::api::v1) fn change() -> Described {
             WebhookError::Declared.into(),
             WebhookError::Blocked.into(),
             WebhookError::NotEncrypted.into(),
+            WebhookError::MethodIsFixed.into(),
         ])
 }
 
@@ -94,7 +96,7 @@ pub(in crate::api::v1) fn remove() -> Described {
 
 pub(in crate::api::v1) fn test() -> Described {
     let words = "Sends the catalogue's sample of an event type to this webhook, signed like any delivery, and answers with what became of it. One attempt, no retry; \
-                 a receiver that refuses it is no error here.";
+                 a receiver that refuses it is no error here. For a receiver that collects it lies ready, and there is no attempt yet.";
     Described::new("testWebhook", "Send a test delivery", words)
         .path::<shapes::WebhookId>("id", "The webhook.")
         .takes::<TestWebhook>(json!({"event": "user.created"}))
@@ -120,7 +122,7 @@ pub(in crate::api::v1) fn activate() -> Described {
             json!({"webhook_id": WEBHOOK, "activated": true, "status": "active", "method": "challenge"}),
             &[],
         )
-        .refuses([missing(), MayNotSign.into()])
+        .refuses([missing(), MayNotSign.into(), WebhookError::Collects(Vec::new()).into()])
 }
 
 pub(in crate::api::v1) fn rotate_secret() -> Described {
@@ -143,7 +145,7 @@ pub(in crate::api::v1) fn rotate_secret() -> Described {
 
 fn webhook() -> Value {
     json!({
-        "id": WEBHOOK, "url": "https://example.com/webhooks", "events": ["user", "session.created"], "description": "CRM",
+        "id": WEBHOOK, "delivery": "push", "url": "https://example.com/webhooks", "events": ["user", "session.created"], "description": "CRM",
         "format": "token", "typ": "JWT", "v1a": false, "audience": "https://example.com/webhooks",
         "headers": {"authorization": "***"}, "enabled": true, "encryption": {"jwks_url": "https://example.com/keys.json"},
         "declared": false, "status": "active", "retry": {"schedule": [5, 300, 1800]}, "timeout_seconds": 10,

@@ -9,12 +9,14 @@ use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
 use crate::api::body::{Faults, Whole};
 use crate::api::openapi::shapes;
+use crate::api::problem::OF_SENDING;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::handling::WAIT_MAX;
 use crate::domain::webhook::secret::OVERLAP_SECONDS_MAX;
 use crate::domain::webhook::{
-    Activation, ActivationMethod, ClientCertificateWish, DeliveryRate, Encryption, PlainHttp, WAITS_MAX, members,
+    Activation, ActivationMethod, ClientCertificateWish, DeliveryMethod, DeliveryRate, Encryption, PlainHttp,
+    WAITS_MAX, members,
 };
 use crate::engine::encryption;
 
@@ -50,6 +52,18 @@ pub(super) fn timeout(Whole(seconds): Whole<u64>, faults: &mut Faults) -> Option
 
 pub(super) fn rate(Whole(count): Whole<u32>, faults: &mut Faults) -> Option<DeliveryRate> {
     members::rate(count, faults)
+}
+
+pub(super) fn method(text: &str, faults: &mut Faults) -> Option<DeliveryMethod> {
+    let known = DeliveryMethod::ALL.map(DeliveryMethod::as_str).join(", ");
+    faults.take("/delivery", DeliveryMethod::parse(text).ok_or_else(|| format!("is one of: {known}")))
+}
+
+/// Refuses those of these members that are there.
+pub(super) fn refuse_of_sending(members: &[(&str, bool)], faults: &mut Faults) {
+    for (name, _) in members.iter().filter(|(_, is_there)| *is_there) {
+        faults.add(format!("/{name}"), OF_SENDING);
+    }
 }
 
 pub(in crate::api::v1) fn overlap(seconds: Option<Whole<u64>>, faults: &mut Faults) -> Duration {

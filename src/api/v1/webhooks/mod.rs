@@ -1,6 +1,8 @@
 //! `/v1/webhooks`.
 
+mod activate;
 mod members;
+pub(super) mod pull_keys;
 mod view;
 
 use std::collections::BTreeMap;
@@ -26,20 +28,27 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::token::TokenType;
-use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, WebhookUrl};
+use crate::domain::webhook::DeliveryMethod::{Pull, Push};
+use crate::domain::webhook::{Format, Handling, PlainHttp, SUBSCRIPTIONS_MAX, Webhook, WebhookUrl};
 use crate::engine::Engine;
 use crate::engine::webhooks::{Change, NewWebhook, Probe};
 use crate::store::webhooks;
 use members::{ActivationWish, CertificateWish, EncryptionWish, Retry};
 
+pub(super) use activate::{ActivatedView, activate};
 pub(super) use members::overlap;
+pub(super) use pull_keys::{RotatePullKey, RotatedPullKeyView};
 pub(super) use view::WebhookView;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
-    #[schema(value_type = shapes::WebhookUrl)]
-    url: String,
+    /// How deliveries come to the receiver, once and for all: they are sent to `url`, or it collects them.
+    #[schema(value_type = Option<shapes::DeliveryMethod>)]
+    delivery: Option<String>,
+    /// Needed where deliveries are sent.
+    #[schema(value_type = Option<shapes::WebhookUrl>)]
+    url: Option<String>,
     #[schema(schema_with = subscription_list)]
     events: Vec<String>,
     #[schema(value_type = Option<shapes::WebhookDescription>)]
@@ -78,15 +87,22 @@ pub(super) async fn create(
     let names = body.events.clone();
     let wish = body.wish(access.tenant_id, engine.terms.plain_http)?;
     refuse_unknown(&engine, access.tenant_id, &names).await?;
-    let (webhook, secret) = engine.register_webhook(Actor::of(&access.caller), wish).await?;
-    let view = WebhookView::of(webhook).with(&secret);
+    let registered = engine.register_webhook(Actor::of(&access.caller), wish).await?;
+    let view = WebhookView::of(registered.webhook).with(&registered.secret, registered.pull_key.as_ref());
     Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }
 
 impl CreateWebhook {
     fn wish(self, tenant_id: TenantId, plain_http: PlainHttp) -> Result<NewWebhook, Problem> {
         let mut faults = Faults::default();
-        let url = faults.take("/url", WebhookUrl::parse(&self.url, plain_http));
+        let method = self.delivery.as_deref().map_or(Some(Push), |text| members::method(text, &mut faults));
+        let collects = method == Some(Pull);
+        if collects {
+            members::refuse_of_sending(&self.of_sending(), &mut faults);
+        } else if self.url.is_none() {
+            faults.add("/url", "is required, unless the receiver collects: \"delivery\": \"pull\"");
+        }
+        let url = self.url.and_then(|text| faults.take("/url", WebhookUrl::parse(&text, plain_http)));
         let subscriptions = members::subscriptions(&self.events, &mut faults);
         let description = self.description.and_then(|text| members::description(text, &mut faults));
         let format = self.format.map_or(Some(Format::Token), |text| members::format(&text, &mut faults));
@@ -103,7 +119,7 @@ impl CreateWebhook {
         let activation = self.activation.and_then(|Object(wish)| members::activation(&wish, &mut faults));
         let client_certificate = self.client_certificate.map(|Object(wish)| wish.into());
         faults.none()?;
-        let (Some(url), Some(format), Some(token_type)) = (url, format, token_type) else {
+        let (Some(format), Some(token_type)) = (format, token_type) else {
             return Err(Problem::internal());
         };
         let (description, is_enabled) = (description.unwrap_or_default(), self.enabled.unwrap_or(true));
@@ -125,6 +141,19 @@ impl CreateWebhook {
             is_enabled,
         })
     }
+
+    /// What is said that only webhooks have that deliveries are sent to.
+    fn of_sending(&self) -> [(&'static str, bool); 7] {
+        [
+            ("url", self.url.is_some()),
+            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.is_empty())),
+            ("retry", self.retry.is_some()),
+            ("timeout_seconds", self.timeout_seconds.is_some()),
+            ("rate_limit", self.rate_limit.is_some()),
+            ("activation", self.activation.is_some()),
+            ("client_certificate", self.client_certificate.is_some()),
+        ]
+    }
 }
 
 pub(super) async fn list(
@@ -136,7 +165,9 @@ pub(super) async fn list(
     let mut reader = engine.store.read().await?;
     let before = page.after.map(WebhookId::from_bytes);
     let fetched = webhooks::list(reader.conn(), access.tenant_id, before, page.fetch()).await?;
-    Ok(axum::Json(page.show(fetched, |webhook| *webhook.id.as_bytes(), WebhookView::of)).into_response())
+    let public_url = &engine.terms.public_url;
+    Ok(axum::Json(page.show(fetched, |webhook| *webhook.id.as_bytes(), |it| WebhookView::of(it.under(public_url))))
+        .into_response())
 }
 
 pub(super) async fn show(
@@ -146,12 +177,17 @@ pub(super) async fn show(
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let mut reader = engine.store.read().await?;
     let webhook = webhooks::get(reader.conn(), access.tenant_id, webhook_id(&id)?).await?;
-    webhook.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
+    let view = |webhook: Webhook| WebhookView::of(webhook.under(&engine.terms.public_url));
+    webhook.map(|webhook| axum::Json(view(webhook))).ok_or_else(missing)
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeWebhook {
+    /// What it is already: it never changes.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = shapes::DeliveryMethod, required = false)]
+    delivery: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = shapes::WebhookUrl, required = false)]
     url: Option<String>,
@@ -212,7 +248,8 @@ pub(super) async fn change(
     let change = body.change(&engine)?;
     refuse_unknown(&engine, access.tenant_id, &names).await?;
     let changed = engine.change_webhook(Actor::of(&access.caller), access.tenant_id, id, &change).await?;
-    changed.map(|webhook| axum::Json(WebhookView::of(webhook))).ok_or_else(missing)
+    let view = |webhook: Webhook| WebhookView::of(webhook.under(&engine.terms.public_url));
+    changed.map(|webhook| axum::Json(view(webhook))).ok_or_else(missing)
 }
 
 impl ChangeWebhook {
@@ -220,6 +257,7 @@ impl ChangeWebhook {
         let mut faults = Faults::default();
         let plain_http = engine.terms.plain_http;
         let change = Change {
+            method: self.delivery.and_then(|text| members::method(&text, &mut faults)),
             url: self.url.and_then(|text| faults.take("/url", WebhookUrl::parse(&text, plain_http))),
             subscriptions: self.events.map(|names| members::subscriptions(&names, &mut faults)),
             description: self.description.and_then(|text| members::description(text, &mut faults)),
@@ -319,7 +357,10 @@ pub(in crate::api::v1) struct Tested {
     #[schema(value_type = shapes::EventType)]
     event: String,
     delivered: bool,
-    attempt: AttemptView,
+    /// Absent where the receiver has yet to collect it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AttemptView, required = false)]
+    attempt: Option<AttemptView>,
 }
 
 pub(super) async fn test(
@@ -336,44 +377,10 @@ pub(super) async fn test(
         webhook_id: id.to_string(),
         event_id: event_id.to_string(),
         event: body.event,
-        delivered: attempt.outcome.is_acknowledged(),
-        attempt: AttemptView::of(attempt),
+        delivered: attempt.as_ref().is_some_and(|attempt| attempt.outcome.is_acknowledged()),
+        attempt: attempt.map(AttemptView::of),
     };
     Ok(axum::Json(tested).into_response())
-}
-
-/// What came of asking a receiver whether it wants deliveries.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Activated)]
-pub(in crate::api::v1) struct ActivatedView {
-    #[schema(value_type = shapes::WebhookId)]
-    webhook_id: String,
-    activated: bool,
-    #[schema(value_type = shapes::WebhookStatus)]
-    status: &'static str,
-    #[schema(value_type = shapes::ActivationMethod)]
-    method: &'static str,
-    /// Why it was not activated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
-    reason: Option<String>,
-}
-
-pub(super) async fn activate(
-    State(engine): State<Api>,
-    access: Access<WebhooksWrite>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let id = webhook_id(&id)?;
-    let shown = engine.activate_webhook(Actor::of(&access.caller), access.tenant_id, id).await?.ok_or_else(missing)?;
-    let view = ActivatedView {
-        webhook_id: id.to_string(),
-        activated: shown.refusal.is_none(),
-        status: shown.state.as_str(),
-        method: shown.method.as_str(),
-        reason: shown.refusal.map(|refusal| refusal.to_string()),
-    };
-    Ok(axum::Json(view).into_response())
 }
 
 /// What a webhook may subscribe to, as it is described.

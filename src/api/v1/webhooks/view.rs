@@ -9,15 +9,19 @@ use utoipa::ToSchema;
 
 use super::members::MASK;
 use crate::api::openapi::shapes;
+use crate::domain::access::PullKey;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{Activation, ClientCertificate, DeliveryRate, Encryption, Origin, Webhook, WebhookState};
 
-/// Its signing secret is shown once, when it is made.
+/// Its signing secret and its pull key are shown once, when it is made.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Webhook)]
 pub(in crate::api::v1) struct WebhookView {
     #[schema(value_type = shapes::WebhookId)]
     id: String,
+    #[schema(value_type = shapes::DeliveryMethod)]
+    delivery: &'static str,
+    /// Where deliveries are sent to, or where they are collected.
     #[schema(value_type = shapes::Url)]
     url: String,
     #[schema(value_type = Vec<shapes::Subscription>)]
@@ -49,6 +53,9 @@ pub(in crate::api::v1) struct WebhookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = shapes::Secret, required = false)]
     signing_secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::PullKey, required = false)]
+    pull_key: Option<String>,
     /// Whether a key pair of its own signs its deliveries, and that one's public half.
     v1a: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +181,7 @@ impl WebhookView {
         let retry = webhook.handling.retry_policy.as_ref();
         Self {
             id: webhook.id.to_string(),
+            delivery: webhook.method.as_str(),
             url: webhook.url.as_str().to_owned(),
             events: webhook.subscriptions.iter().map(|subscription| subscription.as_str().to_owned()).collect(),
             audience: webhook.effective_audience(),
@@ -192,6 +200,7 @@ impl WebhookView {
             disabled_at,
             signing_secret: None,
             encryption: webhook.encryption.as_ref().map(EncryptionView::of),
+            pull_key: None,
             v1a: webhook.public_key.is_some(),
             public_key: webhook.public_key,
             client_certificate: webhook.client_certificate.map(CertificateView::of),
@@ -205,8 +214,9 @@ impl WebhookView {
         }
     }
 
-    /// Shows the signing secret, this once.
-    pub(super) fn with(self, secret: &Secret<String>) -> Self {
-        Self { signing_secret: Some(secret.reveal().clone()), ..self }
+    /// Shows the signing secret and what its receiver collects with, this once.
+    pub(super) fn with(self, secret: &Secret<String>, pull_key: Option<&PullKey>) -> Self {
+        let pull_key = pull_key.map(|key| key.reveal().to_owned());
+        Self { signing_secret: Some(secret.reveal().clone()), pull_key, ..self }
     }
 }
