@@ -1,8 +1,10 @@
 //! Webhooks whose receivers collect their deliveries.
 
+mod crash;
 mod kept;
 mod keys;
 mod made;
+mod nodes;
 mod polls;
 mod waiting;
 

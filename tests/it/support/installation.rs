@@ -164,6 +164,11 @@ impl Installation {
         self.client.request(method, format!("{}{path}", self.url())).bearer_auth(ADMIN_KEY)
     }
 
+    /// A request as nobody.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url()))
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
