@@ -8,6 +8,7 @@ import sys
 from checks import (
     clients,
     encrypted,
+    collecting,
     hanko,
     hellojohn,
     hellojohn_hooks,
@@ -42,6 +43,7 @@ SECTIONS = [
     userhub_users,
     security_events,
     encrypted,
+    collecting,
     readme,
 ]
 

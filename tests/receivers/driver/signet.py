@@ -6,6 +6,8 @@ import urllib.request
 from urllib.parse import urlencode
 
 ANSWERS_WITHIN_S = 30
+# A poll may wait for half a minute.
+POLL_WITHIN_S = 40
 ANY_SUCCESS = range(200, 300)
 PAGE_MAX = 100
 
@@ -26,6 +28,16 @@ class Signet:
 
     def create_webhook(self, url, events, **settings):
         return self._post("/v1/webhooks", as_json({"url": url, "events": events} | settings), [201])
+
+    def create_pulling_webhook(self, events, **settings):
+        return self._post("/v1/webhooks", as_json({"delivery": "pull", "events": events} | settings), [201])
+
+    def poll(self, webhook, **wish):
+        """Collects as the receiver of a webhook that was made here."""
+        headers = {"Authorization": f"Bearer {webhook['pull_key']}", "Content-Type": "application/json"}
+        request = urllib.request.Request(webhook["url"], as_json(wish), headers, method="POST")
+        with urllib.request.urlopen(request, timeout=POLL_WITHIN_S) as response:
+            return json.load(response)
 
     def activate_webhook(self, webhook_id):
         return self._post(f"/v1/webhooks/{webhook_id}/activate", b"{}", [200])
