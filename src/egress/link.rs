@@ -16,10 +16,13 @@ use tokio_rustls::client::TlsStream;
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What is read until an answer's head has come: one head, what announces it (1xx), and what is read ahead of its body.
 const UNTIL_HEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+/// What is read after it, with all that frames a body. Who reads one counts its bytes and stops long before, but a length of a
+/// chunk may be nothing but zeros that never end.
+const AFTER_HEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// More came than may before the head of an answer.
+/// More came than may, before the head of an answer or as the frame of its body.
 #[derive(Debug, thiserror::Error)]
-#[error("more than {UNTIL_HEAD_BYTES_MAX} bytes came before an answer")]
+#[error("more came than an answer may be")]
 pub(super) struct TooMuch;
 
 /// What is known of a connection by whoever uses it.
@@ -39,6 +42,7 @@ struct Counts {
 impl Meter {
     /// The head of an answer is there. Whoever reads its body counts for itself.
     pub(super) fn head_came(&self) {
+        self.0.read_bytes.store(0, Ordering::Relaxed);
         self.0.has_head.store(true, Ordering::Relaxed);
         self.0.has_served.store(true, Ordering::Relaxed);
     }
@@ -61,11 +65,10 @@ impl Meter {
     }
 
     fn read(&self, bytes: usize) -> io::Result<()> {
-        if self.0.has_head.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+        let has_head = self.0.has_head.load(Ordering::Relaxed);
+        let bytes_max = if has_head { AFTER_HEAD_BYTES_MAX } else { UNTIL_HEAD_BYTES_MAX };
         let before = self.0.read_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > UNTIL_HEAD_BYTES_MAX { Err(io::Error::other(TooMuch)) } else { Ok(()) }
+        if before + bytes > bytes_max { Err(io::Error::other(TooMuch)) } else { Ok(()) }
     }
 }
 

@@ -69,14 +69,14 @@ const POSTGRES: [&str; NAMES.len()] = [
 ];
 
 pub(super) async fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<()> {
-    migrator(SQLITE).run(conn).await.map_err(StoreError::Migration)
+    migrator(&SQLITE).run(conn).await.map_err(StoreError::Migration)
 }
 
 pub(super) async fn run_on_postgres(pool: &PgPool) -> Result<()> {
-    migrator(POSTGRES).run(pool).await.map_err(StoreError::Migration)
+    migrator(&POSTGRES).run(pool).await.map_err(StoreError::Migration)
 }
 
-fn migrator(texts: [&'static str; NAMES.len()]) -> Migrator {
+fn migrator(texts: &[&'static str; NAMES.len()]) -> Migrator {
     let migrations: Vec<Migration> = (1..)
         .zip(NAMES)
         .zip(texts)

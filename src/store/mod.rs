@@ -143,6 +143,15 @@ impl Tx {
             Conn::Sqlite(sqlite::Hold::Reader(_)) | Conn::Postgres(postgres::Hold::Statements(_)) => Ok(()),
         }
     }
+
+    /// Undoes everything. Dropping does so too, but on PostgreSQL at some time later: until then its rows are held.
+    pub async fn undo(self) -> Result<()> {
+        match self.0 {
+            Conn::Postgres(postgres::Hold::Transaction(tx)) => query::in_time(tx.rollback()).await,
+            // The next who writes finds it undone.
+            Conn::Sqlite(_) | Conn::Postgres(postgres::Hold::Statements(_)) => Ok(()),
+        }
+    }
 }
 
 /// A connection that only reads, and for as long as it is held sees one moment: what two questions answer fits together.

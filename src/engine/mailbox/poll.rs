@@ -81,6 +81,8 @@ impl Engine {
         mailbox::hand_over(tx.conn(), id, &given.collect::<Vec<_>>(), (now, until.unwrap_or(now))).await?;
         // As where deliveries are claimed: a key may have been revoked on another node before this was handed over.
         if !is_last && settings::keys_version(tx.conn()).await? > self.served_version() {
+            // Who chooses again passes over what is held.
+            tx.undo().await?;
             return Ok(Choice::StaleKeys);
         }
         tx.commit().await?;

@@ -142,7 +142,7 @@ async fn a_list_with_a_blocked_address_changes_nothing() {
 async fn a_vendor_s_secret_is_declared_for_formats_that_sign_with_its_text_and_for_no_other() {
     let service = Service::start().await;
     let wish = |format: &str, secret: Option<&str>| {
-        let mut wish = json!({"url": "http://127.0.0.1:9/", "events": ["user"], "format": format});
+        let mut wish = json!({"url": "http://127.0.0.1:1029/", "events": ["user"], "format": format});
         if let Some(secret) = secret {
             wish["secret"] = json!(secret);
         }

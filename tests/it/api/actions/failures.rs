@@ -183,7 +183,7 @@ async fn an_address_that_may_not_be_reached_is_answered_alike_whatever_is_there(
     let (open, closed) = (told(&get(&service, &path).await), told(&get(&service, &nobodys).await));
 
     assert_eq!((open.0, &open.1), (502, &json!("receiver_unreachable")));
-    assert!(open.2.as_str().unwrap().contains("may not be reached"), "{}", open.2);
+    assert!(open.2.as_str().unwrap().contains("webhooks may not reach"), "{}", open.2);
     assert_eq!(open, closed);
     assert!(receiver.received().is_empty());
 }
