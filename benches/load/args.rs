@@ -17,8 +17,9 @@ Scenarios (default: all of them)
   open        events at a fixed rate to one webhook
   fanout      64 events in flight, each to 10 webhooks
   fanout1000  the same, each to 1000 webhooks
-  blackholes  a fast webhook alone, then beside 9,999 whose receivers never answer and get an event a second
   slow        a fast webhook alone, then beside one whose receiver takes 2 s; 300 events/s to each
+  blackholes  a fast webhook alone and beside another tenant's 10,000 whose receivers never answer; then a new webhook,
+              and the fast one after a restart, 300 events/s to each
   backlog     a webhook without and with a backlog for a dead one, which then recovers
   jwks        64 connections that fetch the key set
   kill        kill -9 under load: of the only server, which is restarted, and (PostgreSQL) of one of two
@@ -40,7 +41,7 @@ Options
 CPU is per delivery, of `jwks` per request: of servers and database together (`CPU us`), of each where they are apart,
 and of this bench (`bench us`). Memory is of all servers together; `db MiB` is PostgreSQL's, what its processes share
 counted once. `held %` is the share of time for which the backlog limit held closed loops back. `ratio` compares
-deliveries/s with the first row of the scenario. `conns` is the most connections that the recovered receiver saw at
+deliveries/s with the first row of the scenario, `p99 ratio` that time. `conns` is the most connections that the recovered receiver saw at
 once, `left` what it had not got when it had got no more for 7 s, or after 5 min. `in flight` was posted and had not
 arrived at the kill; until somebody was accepted again it took `outage ms`, until the last one accepted before had
 arrived `last ms`. `twice` counts repeated arrivals, `unasked` deliveries of events whose acceptance was not seen.

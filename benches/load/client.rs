@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -14,6 +15,8 @@ use crate::wire::Messages;
 pub struct Api {
     pub address: SocketAddr,
     pub admin_key: &'static str,
+    /// Whom requests are for; nothing means the first tenant.
+    pub tenant: Option<Arc<str>>,
 }
 
 /// One kept-alive connection; one request at a time.
@@ -56,6 +59,18 @@ impl Api {
         Ok(())
     }
 
+    /// The same server on behalf of a tenant that it did not have before.
+    pub async fn with_tenant(&self, name: &str) -> Result<Self, Failure> {
+        let request = self.request("POST", "/v1/admin/tenants", &json!({"name": name}).to_string());
+        let mut connection = self.connect().await?;
+        let answer = connection.exchange(&request).await?;
+        let tenant: Option<Value> = serde_json::from_slice(answer.body).ok();
+        match tenant.as_ref().and_then(|tenant| tenant.get("id")).and_then(Value::as_str) {
+            Some(id) if answer.status == 201 => Ok(Self { tenant: Some(id.into()), ..self.clone() }),
+            _ => Err(format!("tenant not made: {answer}").into()),
+        }
+    }
+
     pub async fn is_healthy(&self) -> bool {
         let request = self.request("GET", "/healthz", "");
         let Ok(mut connection) = self.connect().await else {
@@ -71,11 +86,12 @@ impl Api {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
-        let Self { address, admin_key } = self;
+        let Self { address, admin_key, tenant } = self;
         let length = body.len();
+        let tenant = tenant.as_ref().map(|id| format!("x-tenant-id: {id}\r\n")).unwrap_or_default();
         format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {admin_key}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+             {tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         )
         .into_bytes()
     }

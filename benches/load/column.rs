@@ -8,6 +8,7 @@ pub enum Column {
     P50Ms,
     P99Ms,
     Ratio,
+    P99Ratio,
     CpuUs,
     ServerCpuUs,
     DatabaseCpuUs,
@@ -43,13 +44,14 @@ const fn look(title: &'static str, key: &'static str, decimals: usize) -> Look {
 }
 
 impl Column {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Accepted,
         Self::Delivered,
         Self::Requests,
         Self::P50Ms,
         Self::P99Ms,
         Self::Ratio,
+        Self::P99Ratio,
         Self::CpuUs,
         Self::ServerCpuUs,
         Self::DatabaseCpuUs,
@@ -81,6 +83,7 @@ impl Column {
             Self::P50Ms => look("p50 ms", "p50_ms", 2),
             Self::P99Ms => look("p99 ms", "p99_ms", 2),
             Self::Ratio => look("ratio", "ratio", 2),
+            Self::P99Ratio => look("p99 ratio", "p99_ratio", 2),
             Self::CpuUs => look("CPU us", "cpu_us", 1),
             Self::ServerCpuUs => look("server us", "server_cpu_us", 1),
             Self::DatabaseCpuUs => look("db us", "database_cpu_us", 1),

@@ -37,7 +37,8 @@ impl Server {
         command.stdout(output.try_clone()?).stderr(output);
         let spawned_at = Instant::now();
         let child = command.spawn().map_err(|error| format!("start {}: {error}", binary.display()))?;
-        let mut server = Self { child, log, api: Api { address, admin_key: ADMIN_KEY }, started_for: Duration::ZERO };
+        let mut server =
+            Self { child, log, api: Api { address, admin_key: ADMIN_KEY, tenant: None }, started_for: Duration::ZERO };
         server.wait_until_healthy(spawned_at).await?;
         server.started_for = spawned_at.elapsed();
         Ok(server)

@@ -56,6 +56,13 @@ impl Row {
         }
     }
 
+    /// How many times the other row's 99th percentile this one's is.
+    pub fn compare_p99(&mut self, other: &Self) {
+        if let (Some(this), Some(that)) = (self.figure(Column::P99Ms), other.figure(Column::P99Ms)) {
+            self.set(Column::P99Ratio, this / that);
+        }
+    }
+
     pub fn figure(&self, column: Column) -> Option<f64> {
         let found = self.figures.iter().find(|(other, _)| *other == column);
         found.map(|(_, figure)| *figure)

@@ -53,7 +53,7 @@ impl Engine {
     pub(super) fn note_waiting(&self, webhook: &Webhook) {
         match webhook.method {
             DeliveryMethod::Push => {
-                self.lanes().note_due(webhook.id, self.clock.now());
+                self.lanes().note_due(webhook.tenant_id, webhook.id, self.clock.now());
                 self.due.notify_one();
             }
             DeliveryMethod::Pull => self.mailroom.ring([webhook.id]),

@@ -143,7 +143,7 @@ impl Engine {
         let mut reader = self.store.read().await?;
         let backlogs = queue::backlogs(reader.conn()).await?;
         let mut lanes = self.lanes();
-        backlogs.into_iter().for_each(|backlog| lanes.note_due(backlog.webhook_id, backlog.due_at));
+        backlogs.into_iter().for_each(|backlog| lanes.note_due(backlog.tenant_id, backlog.webhook_id, backlog.due_at));
         Ok(())
     }
 
@@ -193,25 +193,27 @@ impl Engine {
         let Shipment { claim, event, addressee, load } = shipment;
         let webhook_id = claim.key.webhook_id;
         let mut room = Room { engine: self, webhook_id, load, answered: Answered::Badly };
-        let verdict = match (event, addressee) {
-            (Some(event), Some(addressee)) if addressee.is_listening => match self.go_ahead(&addressee).await {
+        let unsent = |claim, settlement| {
+            let addressee = addressee.clone();
+            Verdict { claim, attempt: None, settlement, addressee, occurrence: None, is_heard: false }
+        };
+        let verdict = match (event, &addressee) {
+            (Some(event), Some(addressee)) if addressee.is_listening => match self.go_ahead(addressee).await {
                 Ok(_turn) => {
-                    let attempt = self.attempt(egress, &event, &addressee, claim.attempt).await;
+                    let attempt = self.attempt(egress, &event, addressee, claim.attempt).await;
                     if attempt.outcome.is_acknowledged() && attempt.took_for < QUICK_FOR {
                         room.answered = Answered::Well;
                     }
-                    self.judged(claim, attempt, &addressee)
+                    self.judged(claim, attempt, addressee)
                 }
                 Err(later) => {
                     room.answered = later.answered;
-                    let settlement = Settlement::Retry { due_at: self.clock.now().plus(later.wait) };
-                    Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None, is_heard: false }
+                    unsent(claim, Settlement::Retry { due_at: self.clock.now().plus(later.wait) })
                 }
             },
             _ => {
                 room.answered = Answered::Nothing;
-                let settlement = Settlement::Ended(Ending::Cancelled);
-                Verdict { claim, attempt: None, settlement, spoken_to: 0, occurrence: None, is_heard: false }
+                unsent(claim, Settlement::Ended(Ending::Cancelled))
             }
         };
         // When nobody writes verdicts any more, this node is ending: the delivery is given back.
@@ -252,7 +254,7 @@ impl Engine {
     }
 
     /// What an attempt means for its delivery.
-    fn judged(&self, claim: Claim, attempt: Attempt, addressee: &Addressee) -> Verdict {
+    fn judged(&self, claim: Claim, attempt: Attempt, addressee: &Arc<Addressee>) -> Verdict {
         let (now, jitter) = (self.clock.now(), self.clock.jitter());
         let policy = addressee.handling.retry_policy.as_ref().unwrap_or(&self.terms.retry_policy);
         let settlement = match policy.settle(claim.attempt, &attempt.outcome, now, jitter) {
@@ -265,7 +267,8 @@ impl Engine {
         tracing::debug!(event.id = %claim.key.event_id, webhook.id = %claim.key.webhook_id, delivery.attempt = claim.attempt, outcome = ?attempt.outcome, "an attempt was made");
         let occurrence = addressee.health.note((addressee.origin, addressee.state), &attempt, now);
         let is_heard = addressee.health.hears(&attempt, now);
-        Verdict { claim, attempt: Some(attempt), settlement, spoken_to: addressee.version, occurrence, is_heard }
+        let addressee = Some(addressee.clone());
+        Verdict { claim, attempt: Some(attempt), settlement, addressee, occurrence, is_heard }
     }
 
     /// Makes one attempt: writes the delivery, signs it with the key that is active now, sends it.

@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::addressees::Addressee;
 use super::health::Heard;
 use super::job::{self, Woken};
 use crate::domain::delivery::{Attempt, Claim, DeliveryKey, Ending, Settlement};
-use crate::domain::id::WebhookId;
+use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{News, Occurrence};
 use crate::store::StoreError;
@@ -27,8 +28,8 @@ pub struct Verdict {
     /// None when no attempt was made, because nobody listens any more.
     pub(super) attempt: Option<Attempt>,
     pub(super) settlement: Settlement,
-    /// The version of the webhook that was spoken to.
-    pub(super) spoken_to: i64,
+    /// Who was spoken to, or would have been.
+    pub(super) addressee: Option<Arc<Addressee>>,
     /// What is to be written down of its receiver.
     pub(super) occurrence: Option<Occurrence>,
     /// Whether it is to be written down that its receiver acknowledged something.
@@ -61,6 +62,8 @@ pub async fn run(engine: Arc<Engine>, mut verdicts: mpsc::Receiver<Verdict>, aba
 struct Sorted<'a> {
     ended: Vec<Settled<'a>>,
     postponed: Vec<Postponed>,
+    /// Whose that is, and when it is due.
+    due: Vec<(TenantId, WebhookId, Timestamp)>,
     /// The attempts behind what is postponed.
     tried: Vec<(DeliveryKey, &'a Attempt)>,
     /// With the claims at whose answers they said so.
@@ -72,8 +75,9 @@ struct Sorted<'a> {
 impl<'a> Sorted<'a> {
     fn of(batch: &'a [Verdict], now: Timestamp) -> Self {
         let mut sorted = Self::default();
-        for Verdict { claim, attempt, settlement, spoken_to, occurrence, is_heard } in batch {
-            let listener = Listener { webhook_id: claim.key.webhook_id, version: *spoken_to };
+        for Verdict { claim, attempt, settlement, addressee, occurrence, is_heard } in batch {
+            let version = addressee.as_ref().map_or(0, |addressee| addressee.version);
+            let listener = Listener { webhook_id: claim.key.webhook_id, version };
             sorted.heard.extend(occurrence.map(|occurrence| Heard { listener, occurrence }));
             sorted.acknowledged.extend(is_heard.then_some(claim.key.webhook_id));
             let (key, fence) = (claim.key, claim.fence);
@@ -84,6 +88,7 @@ impl<'a> Sorted<'a> {
                 Settlement::Ended(ending) => sorted.ended.push(ended(ending)),
                 Settlement::Retry { due_at } => {
                     sorted.postponed.push(Postponed { key, fence, attempts, due_at });
+                    sorted.due.extend(addressee.as_ref().map(|to| (to.tenant_id, to.webhook_id, due_at)));
                     sorted.tried.extend(attempt.as_ref().map(|attempt| (key, attempt)));
                 }
                 Settlement::Gone => {
@@ -159,7 +164,7 @@ impl Engine {
         }
         if !sorted.postponed.is_empty() {
             let mut lanes = self.lanes();
-            sorted.postponed.iter().for_each(|later| lanes.note_due(later.key.webhook_id, later.due_at));
+            sorted.due.iter().for_each(|(tenant_id, webhook_id, at)| lanes.note_due(*tenant_id, *webhook_id, *at));
             self.due.notify_one();
         }
         Ok(())

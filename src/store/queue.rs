@@ -25,9 +25,10 @@ pub struct Entry {
     pub node_id: Option<NodeId>,
 }
 
-/// The webhook with work in the queue, and when the first of it is due.
+/// The webhook with work in the queue, whose it is (where it is gone: the zero id), and when the first of it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
+    pub tenant_id: TenantId,
     pub webhook_id: WebhookId,
     pub due_at: Timestamp,
 }
@@ -152,10 +153,11 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
              from lane
              where lane.webhook_id is not null
          )
-         select lane.webhook_id, (
+         select lane.webhook_id, w.tenant_id, (
                 select q.due_at from queue q where q.webhook_id = lane.webhook_id order by q.due_at limit 1
              ) as due_at
          from lane
+         left join webhooks w on w.id = lane.webhook_id
          where lane.webhook_id is not null",
     )
     .bind(FIRST)
@@ -165,6 +167,7 @@ pub async fn backlogs(conn: &mut Conn) -> Result<Vec<Backlog>> {
         .map(|row| {
             let record = Record::new("queue", row);
             Ok(Backlog {
+                tenant_id: TenantId::from_bytes(record.id_or_null("tenant_id")?.unwrap_or_default()),
                 webhook_id: WebhookId::from_bytes(record.id("webhook_id")?),
                 due_at: record.instant("due_at")?,
             })

@@ -2,6 +2,7 @@
 //! database, so that none inherits the other's rows, caches or memory.
 
 mod backlog;
+mod black_holes;
 mod jwks;
 mod kill;
 mod nodes;
@@ -26,10 +27,6 @@ const FAN_OUT_WIDE: usize = 1000;
 const SLOW_PER_SECOND: u32 = 300;
 /// Far below the 30 s a receiver may take: slow, yet within its rights.
 const SLOW_DELAY: Duration = Duration::from_secs(2);
-/// As many as a tenant may have, with the one that is watched.
-const BLACK_HOLES: usize = 9_999;
-/// They take the connection and the request, and never answer: every attempt lasts as long as it may.
-const NEVER: Duration = Duration::from_hours(1);
 const IDLE_FOR: Duration = Duration::from_secs(3);
 /// Connections, caches and statement plans exist before anything is measured.
 const WARM_UP_FOR: Duration = Duration::from_secs(1);
@@ -127,7 +124,7 @@ impl Scenario {
             Self::Fanout => single(&setup, FAN_OUT, Pace::Closed).await,
             Self::FanoutWide => single(&setup, FAN_OUT_WIDE, Pace::Closed).await,
             Self::Slow => slow(&setup).await,
-            Self::BlackHoles => black_holes(&setup).await,
+            Self::BlackHoles => black_holes::run(&setup).await,
             Self::Backlog => backlog::run(&setup).await,
             Self::Jwks => jwks::run(&setup).await,
             Self::Kill => kill::run(&setup).await,
@@ -160,22 +157,6 @@ async fn slow(setup: &Setup<'_>) -> Result<Vec<Row>, Failure> {
     Ok(vec![
         measure::alone(&mut stage, setup.part("fast alone"), &fast).await?,
         measure::beside(&mut stage, setup.part("fast beside"), &fast, &slow).await?,
-    ])
-}
-
-/// A fast webhook by itself, then the same one beside thousands whose receivers never answer, and whose queue grows by
-/// thousands every second.
-async fn black_holes(setup: &Setup<'_>) -> Result<Vec<Row>, Failure> {
-    let mut webhooks = vec![Webhook { subscription: "fast.x", delay: Duration::ZERO }];
-    webhooks.extend((0..BLACK_HOLES).map(|_| Webhook { subscription: "dead.x", delay: NEVER }));
-    let mut stage = Stage::open(setup, setup.nodes(), &webhooks).await?;
-    let fast = setup.load("fast.x", Pace::Open { per_second: SLOW_PER_SECOND });
-    let pace = Pace::Open { per_second: 1 };
-    let dead = Load { event_type: "dead.x", endpoints: 1..webhooks.len(), pace, ..fast.clone() };
-    warm_up(&mut stage, &fast).await?;
-    Ok(vec![
-        measure::alone(&mut stage, setup.part("fast alone"), &fast).await?,
-        measure::beside(&mut stage, setup.part("fast beside"), &fast, &dead).await?,
     ])
 }
 

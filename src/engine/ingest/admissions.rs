@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::draft::Listeners;
 use crate::domain::delivery::{Claim, DeliveryKey};
 use crate::domain::event::Event;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::DeliveryMethod;
 use crate::engine::Engine;
@@ -26,11 +26,13 @@ pub(super) struct Admissions<'e> {
     pub(super) mail: Vec<Mail>,
     /// Places in the batch's events of the deliveries that were admitted, with their webhooks.
     admitted: Vec<(usize, WebhookId, u32)>,
+    waiting: Vec<(TenantId, WebhookId)>,
 }
 
 impl<'e> Admissions<'e> {
     pub(super) fn of(engine: &'e Engine, events: &[Arc<Event>], listeners: &Listeners, now: Timestamp) -> Self {
-        let mut admissions = Self { engine, entries: Vec::new(), mail: Vec::new(), admitted: Vec::new() };
+        let (entries, mail, admitted, waiting) = Default::default();
+        let mut admissions = Self { engine, entries, mail, admitted, waiting };
         let (node_id, may_sign) = (engine.node_id(), engine.may_sign());
         let mut lanes = engine.lanes();
         for (at, event) in events.iter().enumerate() {
@@ -42,10 +44,11 @@ impl<'e> Admissions<'e> {
                     admissions.mail.push(Mail { key, entered_at: now, available_at: now, attempts: 0 });
                     continue;
                 }
-                admissions.entries.push(if may_sign && lanes.admit(listener.webhook_id, load) {
+                admissions.entries.push(if may_sign && lanes.admit(event.tenant_id, listener.webhook_id, load) {
                     admissions.admitted.push((at, listener.webhook_id, load));
                     Entry { key, due_at: now.plus(LEASE), attempts: 0, node_id: Some(node_id) }
                 } else {
+                    admissions.waiting.push((event.tenant_id, listener.webhook_id));
                     Entry { key, due_at: now, attempts: 0, node_id: None }
                 });
             }
@@ -83,11 +86,9 @@ impl<'e> Admissions<'e> {
             });
         }
         self.engine.mailroom.ring(self.mail.iter().map(|mail| mail.key.webhook_id));
-        let waiting: Vec<WebhookId> =
-            self.entries.iter().filter(|entry| entry.node_id.is_none()).map(|entry| entry.key.webhook_id).collect();
-        if !waiting.is_empty() {
+        if !self.waiting.is_empty() {
             let mut lanes = self.engine.lanes();
-            waiting.into_iter().for_each(|webhook_id| lanes.note_due(webhook_id, now));
+            self.waiting.iter().for_each(|(tenant_id, webhook_id)| lanes.note_due(*tenant_id, *webhook_id, now));
             self.engine.due.notify_one();
         }
     }

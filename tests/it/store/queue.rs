@@ -1,6 +1,7 @@
 //! The queue: claims, leases, and the number that fences off whoever lost its claim.
 
 use signet::domain::delivery::{DeliveryKey, Ending};
+use signet::domain::id::TenantId;
 use signet::domain::time::Timestamp;
 use signet::store::StoreError;
 use signet::store::deliveries::{self, Ended};
@@ -187,7 +188,8 @@ async fn every_webhook_with_work_is_listed_once_with_what_is_due_first() {
 
     let backlogs = queue::backlogs(database.conn()).await.unwrap();
 
-    let backlog = |webhook, due_at| Backlog { webhook_id: webhook_id(webhook), due_at };
+    let nobody = TenantId::from_bytes([0; 16]);
+    let backlog = |webhook, due_at| Backlog { tenant_id: nobody, webhook_id: webhook_id(webhook), due_at };
     assert_eq!(backlogs, [backlog(1, second(1)), backlog(3, second(8)), backlog(9, second(40))]);
 }
 

@@ -1,14 +1,23 @@
 //! Who may send now, and to whom: one lane per webhook with work, each with a bounded number of deliveries under way.
 //!
 //! Lanes are a memory of the queue, not the queue: they say where to look, and a wrong lane costs a look or a wait, never
-//! a delivery. Lanes with due work take turns, so a webhook with a million waiting and one with a single delivery are
-//! served alike. A lane widens with every quick acknowledgement and narrows with everything else, and all narrow lanes
-//! together may use only half of the room: receivers that are slow, dead or unknown cannot crowd out those that are known
-//! to answer.
+//! a delivery. Tenants with due work take turns, and the lanes of each, so a webhook with a million waiting and one with a
+//! single delivery are served alike. A lane widens with every quick acknowledgement and narrows with everything else, and
+//! all narrow lanes together may use only half of the room: receivers that are slow, dead or unknown cannot crowd out
+//! those that are known to answer. Of both, no tenant gets all.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod room;
+mod row;
+#[cfg(test)]
+mod tests;
 
-use crate::domain::id::WebhookId;
+use std::collections::{BTreeSet, HashMap};
+
+pub use room::load_of;
+
+use self::room::Room;
+use self::row::{Place, Row};
+use crate::domain::id::{TenantId, WebhookId};
 use crate::domain::time::Timestamp;
 
 /// Deliveries in hand for one receiver that answers well: more than it is sent at a time, so that what comes in while
@@ -20,12 +29,6 @@ const WIDTH_MIN: u32 = 2;
 const WIDTH_START: u32 = 16;
 /// Lanes without work that are remembered for their width, about sixty bytes each.
 const QUIET_MAX: usize = 50_000;
-/// All deliveries under way on this node, in loads: it bounds memory together with [`LOAD_BYTES`].
-const LOADS_MAX: u32 = 4_096;
-/// Of which narrow lanes may use this many.
-const LOADS_NARROW_MAX: u32 = LOADS_MAX / 2;
-/// A payload of up to this many bytes is one load; larger ones are several.
-const LOAD_BYTES: usize = 16 * 1024;
 /// What one lane may claim in its turn when many have work.
 const TURN_MIN: u32 = 64;
 /// What is claimed in one transaction.
@@ -48,11 +51,6 @@ pub enum Answered {
     Nothing,
 }
 
-/// How many loads a payload of this size is.
-pub fn load_of(payload_bytes: usize) -> u32 {
-    u32::try_from(1 + payload_bytes / LOAD_BYTES).unwrap_or(LOADS_MAX)
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// Nothing is known to wait.
@@ -60,7 +58,7 @@ enum Rest {
     /// The first delivery becomes due then.
     Timer(Timestamp),
     /// Something is due, and the lane stands in the row.
-    Ready,
+    Ready(Place),
     /// Something is due, and too much is under way.
     Full,
     /// Somebody is claiming for it; what is noted meanwhile is kept.
@@ -69,6 +67,7 @@ enum Rest {
 
 #[derive(Debug)]
 struct Lane {
+    tenant_id: TenantId,
     rest: Rest,
     width: u32,
     under_way: u32,
@@ -77,7 +76,10 @@ struct Lane {
 }
 
 impl Lane {
-    const UNKNOWN: Self = Self { rest: Rest::Idle, width: WIDTH_START, under_way: 0, loads: 0 };
+    /// One of whose receiver nothing is known.
+    fn unknown(tenant_id: TenantId) -> Self {
+        Self { tenant_id, rest: Rest::Idle, width: WIDTH_START, under_way: 0, loads: 0 }
+    }
 
     fn is_narrow(&self) -> bool {
         self.width <= WIDTH_START
@@ -88,39 +90,39 @@ impl Lane {
         let free = self.width.saturating_sub(self.under_way);
         if free >= self.width / 2 { free } else { 0 }
     }
+
+    fn stand_in(&mut self, row: &mut Row, webhook_id: WebhookId) {
+        self.rest = Rest::Ready(row.join(self.tenant_id, webhook_id, self.is_narrow()));
+    }
 }
 
 #[derive(Debug, Default)]
 pub struct Lanes {
     by_webhook: HashMap<WebhookId, Lane>,
-    ready: VecDeque<WebhookId>,
+    row: Row,
     timers: BTreeSet<(Timestamp, WebhookId)>,
-    loads: u32,
-    /// How many of these loads belong to narrow lanes.
-    narrow: u32,
+    room: Room,
 }
 
 impl Lanes {
     /// Leave to send a delivery of this load at once, without queueing behind anything. Not while its webhook has due
     /// work: that goes first.
-    pub fn admit(&mut self, webhook_id: WebhookId, load: u32) -> bool {
-        let room = self.loads + load <= LOADS_MAX;
-        let narrow_room = self.narrow + load <= LOADS_NARROW_MAX;
-        let lane = self.by_webhook.entry(webhook_id).or_insert(Lane::UNKNOWN);
+    pub fn admit(&mut self, tenant_id: TenantId, webhook_id: WebhookId, load: u32) -> bool {
+        let lane = self.by_webhook.entry(webhook_id).or_insert_with(|| Lane::unknown(tenant_id));
         let nothing_waits = matches!(lane.rest, Rest::Idle | Rest::Timer(_));
-        if !room || !nothing_waits || lane.under_way >= lane.width || (lane.is_narrow() && !narrow_room) {
+        let room = self.room.left_for(lane.tenant_id, lane.is_narrow());
+        if !nothing_waits || lane.under_way >= lane.width || load > room {
             return false;
         }
         lane.under_way += 1;
         lane.loads += load;
-        self.narrow += if lane.is_narrow() { load } else { 0 };
-        self.loads += load;
+        self.room.take(lane.tenant_id, lane.is_narrow(), load);
         true
     }
 
     /// Takes note that a delivery of this webhook becomes due at an instant.
-    pub fn note_due(&mut self, webhook_id: WebhookId, at: Timestamp) {
-        let lane = self.by_webhook.entry(webhook_id).or_insert(Lane::UNKNOWN);
+    pub fn note_due(&mut self, tenant_id: TenantId, webhook_id: WebhookId, at: Timestamp) {
+        let lane = self.by_webhook.entry(webhook_id).or_insert_with(|| Lane::unknown(tenant_id));
         lane.rest = match lane.rest {
             Rest::Idle => {
                 self.timers.insert((at, webhook_id));
@@ -133,7 +135,7 @@ impl Lanes {
                 Rest::Timer(at)
             }
             Rest::Claiming { noted } => Rest::Claiming { noted: Some(noted.map_or(at, |noted| noted.min(at))) },
-            waiting @ (Rest::Ready | Rest::Full) => waiting,
+            waiting @ (Rest::Ready(_) | Rest::Full) => waiting,
         };
     }
 
@@ -141,34 +143,26 @@ impl Lanes {
     pub fn take(&mut self, now: Timestamp) -> Vec<Grant> {
         self.ring_timers(now);
         let mut grants = Vec::new();
-        let mut granted = 0;
-        let lanes = u32::try_from(self.ready.len()).unwrap_or(u32::MAX).max(1);
+        let mut left = GRANTS_MAX;
+        let lanes = u32::try_from(self.row.len()).unwrap_or(u32::MAX).max(1);
         let turn = (GRANTS_MAX / lanes).max(TURN_MIN);
-        for _ in 0..lanes {
-            let room = LOADS_MAX.saturating_sub(self.loads).min(GRANTS_MAX - granted);
-            if room == 0 {
-                break;
-            }
-            let Some(webhook_id) = self.ready.pop_front() else { break };
+        while left > 0 && self.has_ready() {
+            let room = &self.room;
+            let next = self.row.next(|tenant_id, is_narrow| room.left_for(tenant_id, is_narrow) > 0);
+            let Some(webhook_id) = next else { break };
             let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { continue };
             let free = lane.free();
             if free == 0 {
                 lane.rest = Rest::Full;
                 continue;
             }
-            let narrow_room = LOADS_NARROW_MAX.saturating_sub(self.narrow);
-            let allowed = if lane.is_narrow() { room.min(narrow_room) } else { room };
-            let limit = free.min(turn).min(allowed);
-            if limit == 0 {
-                self.ready.push_back(webhook_id);
-                continue;
-            }
+            let is_narrow = lane.is_narrow();
+            let limit = free.min(turn).min(left).min(self.room.left_for(lane.tenant_id, is_narrow));
             lane.under_way += limit;
             lane.loads += limit;
             lane.rest = Rest::Claiming { noted: None };
-            self.narrow += if lane.is_narrow() { limit } else { 0 };
-            self.loads += limit;
-            granted += limit;
+            self.room.take(lane.tenant_id, is_narrow, limit);
+            left -= limit;
             grants.push(Grant { webhook_id, limit });
         }
         grants
@@ -180,39 +174,31 @@ impl Lanes {
         {
             self.timers.pop_first();
             if let Some(lane) = self.by_webhook.get_mut(&webhook_id) {
-                lane.rest = Rest::Ready;
-                self.ready.push_back(webhook_id);
+                lane.stand_in(&mut self.row, webhook_id);
             }
         }
     }
 
     /// Answers a grant: how much of it was used, and when the webhook's next delivery is due.
     pub fn claimed(&mut self, grant: Grant, used: u32, next_due_at: Option<Timestamp>, now: Timestamp) {
-        let unused = grant.limit.saturating_sub(used);
-        self.loads = self.loads.saturating_sub(unused);
         let Some(lane) = self.by_webhook.get_mut(&grant.webhook_id) else { return };
+        let unused = grant.limit.saturating_sub(used);
         lane.under_way = lane.under_way.saturating_sub(unused);
         lane.loads = lane.loads.saturating_sub(unused);
-        if lane.is_narrow() {
-            self.narrow = self.narrow.saturating_sub(unused);
-        }
+        self.room.give(lane.tenant_id, lane.is_narrow(), unused);
         let noted = match lane.rest {
             Rest::Claiming { noted } => noted,
             _ => None,
         };
-        let next = [next_due_at, noted].into_iter().flatten().min();
-        lane.rest = match next {
-            Some(at) if at <= now && lane.free() == 0 => Rest::Full,
-            Some(at) if at <= now => {
-                self.ready.push_back(grant.webhook_id);
-                Rest::Ready
-            }
+        match [next_due_at, noted].into_iter().flatten().min() {
+            Some(at) if at <= now && lane.free() == 0 => lane.rest = Rest::Full,
+            Some(at) if at <= now => lane.stand_in(&mut self.row, grant.webhook_id),
             Some(at) => {
                 self.timers.insert((at, grant.webhook_id));
-                Rest::Timer(at)
+                lane.rest = Rest::Timer(at);
             }
-            None => Rest::Idle,
-        };
+            None => lane.rest = Rest::Idle,
+        }
         self.forget_if_quiet(grant.webhook_id);
     }
 
@@ -221,18 +207,15 @@ impl Lanes {
         let more = load.saturating_sub(1);
         let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
         lane.loads += more;
-        self.narrow += if lane.is_narrow() { more } else { 0 };
-        self.loads += more;
+        self.room.take(lane.tenant_id, lane.is_narrow(), more);
     }
 
     /// A delivery of this load is no longer under way. A receiver that answered well widens its lane, one that did not
     /// halves it.
     pub fn done(&mut self, webhook_id: WebhookId, load: u32, answered: Answered) {
-        self.loads = self.loads.saturating_sub(load);
         let Some(lane) = self.by_webhook.get_mut(&webhook_id) else { return };
-        if lane.is_narrow() {
-            self.narrow = self.narrow.saturating_sub(lane.loads);
-        }
+        let was_narrow = lane.is_narrow();
+        self.room.give(lane.tenant_id, was_narrow, load);
         lane.under_way = lane.under_way.saturating_sub(1);
         lane.loads = lane.loads.saturating_sub(load);
         lane.width = match answered {
@@ -240,12 +223,17 @@ impl Lanes {
             Answered::Badly => (lane.width / 2).max(WIDTH_MIN),
             Answered::Nothing => lane.width,
         };
-        if lane.is_narrow() {
-            self.narrow += lane.loads;
+        if lane.is_narrow() != was_narrow {
+            self.room.give(lane.tenant_id, was_narrow, lane.loads);
+            self.room.take(lane.tenant_id, !was_narrow, lane.loads);
+            // It stands with the others of its kind.
+            if let Rest::Ready(place) = lane.rest {
+                self.row.leave(lane.tenant_id, place);
+                lane.stand_in(&mut self.row, webhook_id);
+            }
         }
         if lane.rest == Rest::Full && lane.free() > 0 {
-            lane.rest = Rest::Ready;
-            self.ready.push_back(webhook_id);
+            lane.stand_in(&mut self.row, webhook_id);
         }
         self.forget_if_quiet(webhook_id);
     }
@@ -261,9 +249,9 @@ impl Lanes {
         }
     }
 
-    /// Whether [`Lanes::take`] would find something to grant at once.
+    /// Whether [`Lanes::take`] may find something to grant at once.
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() && self.loads < LOADS_MAX
+        [true, false].into_iter().any(|is_narrow| self.row.has(is_narrow) && self.room.is_left(is_narrow))
     }
 
     /// When the next timer rings.
@@ -271,7 +259,3 @@ impl Lanes {
         self.timers.first().map(|(at, _)| *at)
     }
 }
-
-#[cfg(test)]
-#[path = "lanes_tests.rs"]
-mod tests;
