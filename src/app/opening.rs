@@ -70,6 +70,9 @@ fn egress(config: &Config, own: Option<SocketAddr>) -> Result<Egress> {
     if let Some(own) = own {
         policy = policy.listening_at(own);
     }
+    if config.plain_http == PlainHttp::Refused {
+        policy = policy.refusing_plain_http();
+    }
     let roots_pem = match &config.egress_ca_file {
         Some(path) => Some(std::fs::read(path).with_context(|| {
             format!("{} cannot be read; SIGNET_EGRESS_CA_FILE names a file with certificates", path.display())
@@ -77,7 +80,13 @@ fn egress(config: &Config, own: Option<SocketAddr>) -> Result<Egress> {
         None => None,
     };
     let proxy = config.egress_proxy.as_ref().map(|text| Proxy::parse(text.reveal()).context("SIGNET_EGRESS_PROXY"));
-    let ways = Ways { name_servers: config.dns_servers.clone(), roots_pem, proxy: proxy.transpose()? };
+    let ways = Ways {
+        name_servers: config.dns_servers.clone(),
+        roots_pem,
+        proxy: proxy.transpose()?,
+        contact: config.contact.clone(),
+        forgets_answers: !config.keeps_answers,
+    };
     Ok(Egress::by(policy, ways)?)
 }
 

@@ -5,11 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use url::Url;
 
-use super::some;
+use super::{some, truth};
 use crate::domain::secret::Secret;
+use crate::domain::webhook::PlainHttp;
 
 /// Where name servers listen that are named without a port.
 const DNS_PORT: u16 = 53;
+/// The longest contact, in characters.
+const CONTACT_CHARS_MAX: usize = 200;
 
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let parse = |text: &str| {
@@ -41,4 +44,21 @@ pub(super) fn proxy(text: &str) -> Result<Option<Secret<String>>, String> {
     });
     let wanted = "is not an http URL of a proxy without a path, such as http://proxy.example:4750";
     url.map(|_| Some(Secret::new(text.to_owned()))).ok_or_else(|| wanted.to_owned())
+}
+
+pub(super) fn plain_http(text: &str) -> Result<PlainHttp, String> {
+    truth(text).map(|accepted| if accepted { PlainHttp::Accepted } else { PlainHttp::Refused })
+}
+
+/// It becomes a comment of `User-Agent`, which parentheses and backslashes would end or escape (RFC 9110 5.6.5).
+pub(super) fn contact(text: &str) -> Result<Option<String>, String> {
+    let Some(text) = some(text) else { return Ok(None) };
+    let is_fit = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'(' | b')' | b'\\');
+    match text.len() <= CONTACT_CHARS_MAX && text.bytes().all(is_fit) {
+        true => Ok(Some(text.to_owned())),
+        false => Err(format!(
+            "{text:?} is not an address of at most {CONTACT_CHARS_MAX} visible ASCII characters without parentheses, \
+             such as https://example.com/webhooks or mailto:webhooks@example.com"
+        )),
+    }
 }

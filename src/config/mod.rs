@@ -65,6 +65,10 @@ pub struct Config {
     pub egress_proxy: Option<Secret<String>>,
     pub dns_servers: Vec<SocketAddr>,
     pub plain_http: PlainHttp,
+    /// Where receivers find whoever runs this.
+    pub contact: Option<String>,
+    /// Whether the log of deliveries holds the beginning of what receivers answered.
+    pub keeps_answers: bool,
     pub log: String,
     pub retention: Duration,
     pub revocations_file: PathBuf,
@@ -211,7 +215,9 @@ impl Given {
         let egress_ca_file = self.read("egress_ca_file", |text| Ok(some(text).map(PathBuf::from)));
         let egress_proxy = self.read("egress_proxy", egress::proxy);
         let dns_servers = self.read("dns_servers", egress::name_servers);
-        let plain_http = self.read("allow_http", plain_http);
+        let plain_http = self.read("allow_http", egress::plain_http);
+        let contact = self.read("contact", egress::contact);
+        let keeps_answers = self.read("keep_answers", truth);
         let log = self.read("log", |text| Ok(text.to_owned()));
         let retention = self.read("retention", retention);
         let revocations_file = self.read("revocations_file", |text| Ok(some(text).map(PathBuf::from)));
@@ -235,6 +241,8 @@ impl Given {
                 egress_proxy: egress_proxy?,
                 dns_servers: dns_servers?,
                 plain_http: plain_http?,
+                contact: contact?,
+                keeps_answers: keeps_answers?,
                 log: log?,
                 retention: retention?,
                 revocations_file: revocations_file?.unwrap_or_else(|| beside_master_key.with_file_name("revoked-keys")),
@@ -364,10 +372,10 @@ fn admin_key(text: &str) -> Result<Option<Secret<String>>, String> {
     Ok(Some(Secret::new(text.to_owned())))
 }
 
-fn plain_http(text: &str) -> Result<PlainHttp, String> {
+fn truth(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" => Ok(PlainHttp::Accepted),
-        "false" | "0" | "no" => Ok(PlainHttp::Refused),
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
     }
 }

@@ -22,7 +22,7 @@ const fn secret(name: &'static str, variable: &'static str, help: &'static str) 
 }
 
 /// Every setting, in the order of the README.
-pub const SETTINGS: [Setting; 26] = [
+pub const SETTINGS: [Setting; 28] = [
     setting("listen", "SIGNET_LISTEN", "127.0.0.1:8080", "Address and port to listen on"),
     setting(
         "database_url",
@@ -96,6 +96,18 @@ pub const SETTINGS: [Setting; 26] = [
         "Name servers to ask for the receivers' addresses, such as 10.0.0.53,10.0.1.53:5353. Without it, those of the system",
     ),
     setting("allow_http", "SIGNET_ALLOW_HTTP", "false", "Whether webhooks may use plain http"),
+    setting(
+        "contact",
+        "SIGNET_CONTACT",
+        "",
+        "Where receivers find whoever runs this, such as https://example.com/webhooks: it is added to the User-Agent",
+    ),
+    setting(
+        "keep_answers",
+        "SIGNET_KEEP_ANSWERS",
+        "true",
+        "Whether the log of deliveries holds the beginning of what receivers answered (4 KiB)",
+    ),
     setting(
         "api_rate_limit",
         "SIGNET_API_RATE_LIMIT",

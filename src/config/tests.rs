@@ -109,3 +109,17 @@ fn requests_are_not_counted_unless_somebody_says_so() {
         assert!(faults[0].starts_with("SIGNET_API_RATE_LIMIT: ") && faults.len() == 1, "{faults:?}");
     }
 }
+
+#[test]
+fn a_contact_is_what_a_comment_may_hold() {
+    let contact = |text: &str| with(&[("SIGNET_CONTACT", text)], "").map(|config| config.contact);
+
+    assert_eq!(contact(""), Ok(None));
+    for fit in ["https://example.com/webhooks?a=1", "mailto:webhooks@example.com"] {
+        assert_eq!(contact(fit), Ok(Some(fit.to_owned())));
+    }
+    for wrong in ["https://example.com/(webhooks)", "two words", "a\\b", "a\r\nx-evil: 1", "é", &"a".repeat(201)] {
+        let Faults(faults) = contact(wrong).unwrap_err();
+        assert!(faults[0].starts_with("SIGNET_CONTACT: ") && faults.len() == 1, "{faults:?}");
+    }
+}

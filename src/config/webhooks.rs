@@ -202,8 +202,7 @@ impl Reading {
         let token_type = self.text("typ").map(|text| members::token_type(&text, self));
         let audience = self.text("audience").and_then(|text| members::audience(text, self));
         let headers: Option<BTreeMap<String, String>> = self.read("headers", "is a table of texts by name");
-        let headers = headers.unwrap_or_default().into_iter().map(|(name, value)| (name, Some(value)));
-        let headers = members::all_headers(headers, self);
+        let headers = members::all_headers(headers.unwrap_or_default(), self);
         let format = format.flatten().unwrap_or(Format::Token);
         let secret = self.text("secret").map(Secret::new);
         if let Some(secret) = &secret {

@@ -17,18 +17,16 @@ use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lru::LruCache;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 use url::Url;
 
 use super::address::AddressPolicy;
 use super::connect::{Connector, Unconnected};
 use super::link::{HEAD_BYTES_MAX, Meter, TooMuch};
 use super::names::Names;
-use super::proxy::Proxy;
-use super::reply::{self, Answer, Reply};
+use super::reply::{self, Answer, EXCERPT_BYTES_MAX, Reply};
 use super::target;
-use super::tls::{self, Identity, Tls};
+use super::tls::{self, Identity};
+use super::ways::{EgressError, Ways};
 use crate::domain::delivery::{ATTEMPT_WITHIN, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::CustomHeaders;
@@ -41,9 +39,6 @@ const IDLE_FOR: Duration = Duration::from_secs(50);
 const IDLE_ONCE_FOR: Duration = Duration::from_secs(4);
 /// Certificates whose connections are kept.
 const IDENTITIES_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("sixty-four is not zero");
-/// How we introduce ourselves.
-pub(super) const AGENT: &str = concat!("Signet/", env!("CARGO_PKG_VERSION"));
-
 /// What is to be sent.
 pub struct Parcel<'a> {
     pub url: &'a Url,
@@ -72,35 +67,13 @@ pub struct Leave {
     pub allowed_origin: Option<String>,
 }
 
-/// No client could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum EgressError {
-    #[error("TLS cannot be set up; on Debian, install the package ca-certificates")]
-    Tls(#[source] rustls::Error),
-    #[error("there is no certificate that can be read; SIGNET_EGRESS_CA_FILE holds some as PEM")]
-    Roots(#[source] Option<pem::Error>),
-    #[error("names cannot be resolved; see SIGNET_DNS_SERVERS")]
-    Names(#[source] Box<dyn StdError + Send + Sync>),
-    #[error("no client for commands can be made")]
-    Operator(#[source] reqwest::Error),
-}
-
-/// By which way it goes out.
-#[derive(Default)]
-pub struct Ways {
-    /// The name servers to ask, if not the system's.
-    pub name_servers: Vec<SocketAddr>,
-    /// Roots that are trusted besides the platform's, as PEM.
-    pub roots_pem: Option<Vec<u8>>,
-    pub proxy: Option<Proxy>,
-}
-
 /// Sends parcels to addresses that the policy allows. Cheap to clone.
 #[derive(Clone)]
 pub struct Egress {
     connector: Connector,
     name_servers: Arc<[SocketAddr]>,
     clients: Clients,
+    agent: HeaderValue,
     /// Those that show a certificate, by it. No connection that was opened with one is used with another.
     presenting: Arc<Mutex<LruCache<[u8; 32], Clients>>>,
     /// How much of an answer is kept.
@@ -124,25 +97,13 @@ impl Egress {
     }
 
     pub fn by(policy: AddressPolicy, ways: Ways) -> Result<Self, EgressError> {
-        let roots = ways.roots_pem.map_or(Ok(Vec::new()), |pem| roots(&pem))?;
-        let connector = Connector {
-            policy: Arc::new(policy),
-            names: Arc::new(Names::asking(&ways.name_servers).map_err(|error| EgressError::Names(error.into()))?),
-            tls: Tls::trusting(roots).map_err(EgressError::Tls)?,
-            proxy: ways.proxy.map(Arc::new),
-        };
-        Ok(Self::connecting(connector, ways.name_servers.into(), IDLE_FOR))
-    }
-
-    fn connecting(connector: Connector, name_servers: Arc<[SocketAddr]>, idle_for: Duration) -> Self {
-        Self {
-            clients: Clients::connecting(&connector, idle_for),
-            presenting: Arc::new(Mutex::new(LruCache::new(IDENTITIES_MAX))),
-            connector,
-            name_servers,
-            excerpt_bytes_max: reply::EXCERPT_BYTES_MAX,
-            asks_once: false,
-        }
+        let agent = ways.agent()?;
+        let name_servers: Arc<[SocketAddr]> = ways.name_servers.clone().into();
+        let excerpt_bytes_max = if ways.forgets_answers { 0 } else { EXCERPT_BYTES_MAX };
+        let connector = ways.connector(policy)?;
+        let presenting = Arc::new(Mutex::new(LruCache::new(IDENTITIES_MAX)));
+        let clients = Clients::connecting(&connector, IDLE_FOR);
+        Ok(Self { connector, name_servers, agent, clients, presenting, excerpt_bytes_max, asks_once: false })
     }
 
     /// The same, with kept connections of its own: a connection lives on the executor that opened it.
@@ -159,7 +120,13 @@ impl Egress {
     fn keeping_for(&self, idle_for: Duration) -> Result<Self, EgressError> {
         let names = Names::asking(&self.name_servers).map_err(|error| EgressError::Names(error.into()))?;
         let connector = Connector { names: Arc::new(names), ..self.connector.clone() };
-        Ok(Self::connecting(connector, self.name_servers.clone(), idle_for))
+        Ok(Self {
+            clients: Clients::connecting(&connector, idle_for),
+            presenting: Arc::new(Mutex::new(LruCache::new(IDENTITIES_MAX))),
+            connector,
+            asks_once: false,
+            ..self.clone()
+        })
     }
 
     /// The same, showing receivers that want to know who comes this certificate.
@@ -177,6 +144,11 @@ impl Egress {
     #[must_use]
     pub fn reading_whole_answers(&self) -> Self {
         Self { excerpt_bytes_max: reply::BODY_BYTES_MAX, ..self.clone() }
+    }
+
+    /// How much of an answer's body is kept for the log, in bytes.
+    pub fn excerpt_bytes_max(&self) -> usize {
+        self.excerpt_bytes_max
     }
 
     /// Whether a URL may be registered, as far as it tells: names are judged when they are resolved.
@@ -255,6 +227,7 @@ impl Egress {
         *request.method_mut() = method;
         *request.uri_mut() = url.as_str().parse().map_err(|_| FailureKind::Internal)?;
         *request.headers_mut() = headers;
+        request.headers_mut().insert(USER_AGENT, self.agent.clone());
         Ok(request)
     }
 }
@@ -281,12 +254,6 @@ impl Clients {
     }
 }
 
-fn roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, EgressError> {
-    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let roots = roots.map_err(|error| EgressError::Roots(Some(error)))?;
-    if roots.is_empty() { Err(EgressError::Roots(None)) } else { Ok(roots) }
-}
-
 fn headers(parcel: &Parcel<'_>) -> HeaderMap {
     let mut headers = custom_headers(parcel.custom);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(parcel.content_type));
@@ -303,7 +270,7 @@ fn headers(parcel: &Parcel<'_>) -> HeaderMap {
     headers
 }
 
-/// The webhook's own headers, and who we are.
+/// The webhook's own headers.
 fn custom_headers(custom: &CustomHeaders) -> HeaderMap {
     // Room for those of a delivery, too.
     let mut headers = HeaderMap::with_capacity(16);
@@ -315,7 +282,6 @@ fn custom_headers(custom: &CustomHeaders) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers
 }
 
@@ -335,7 +301,10 @@ fn is_stale_connection(error: &Error) -> bool {
     let mut extensions = Extensions::new();
     connected.get_extras(&mut extensions);
     let has_served = extensions.get::<Meter>().is_some_and(Meter::has_served);
-    has_served && !causes(error).any(|cause| is_too_much(cause) || cause.is::<Unconnected>())
+    // What is no answer at all was sent as one.
+    let is_garbage = |cause: &(dyn StdError + 'static)| cause.downcast_ref().is_some_and(hyper::Error::is_parse);
+    let is_told = |cause| is_too_much(cause) || is_garbage(cause) || cause.is::<Unconnected>();
+    has_served && !causes(error).any(is_told)
 }
 
 /// What a failed exchange is called. Whatever is underneath says it best.

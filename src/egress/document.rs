@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
-use hyper::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue};
 use url::Url;
 
-use super::client::{AGENT, Egress};
+use super::client::Egress;
 use super::reply;
 use crate::domain::delivery::FailureKind;
 
@@ -26,9 +26,8 @@ pub struct Document {
 impl Egress {
     /// Fetches a JWK Set, whole, on a connection of its own. Redirects are answers like any others.
     pub async fn fetch_keys(&self, url: &Url, bytes_max: usize, within: Duration) -> Result<Document, FailureKind> {
-        let mut headers = HeaderMap::with_capacity(4);
+        let mut headers = HeaderMap::with_capacity(2);
         headers.insert(ACCEPT, HeaderValue::from_static(KEY_SET));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let request = self.request(Method::GET, url, headers, Bytes::new())?;
         let fetching = async {
             let response = self.fresh(request).await?;

@@ -16,11 +16,13 @@ mod proxy;
 mod reply;
 mod target;
 mod tls;
+mod ways;
 
 pub use address::AddressPolicy;
-pub use client::{Egress, EgressError, Parcel, Question, Ways};
+pub use client::{Egress, Parcel, Question};
 pub use document::Document;
 pub use operator::{Fetched, OperatorClient};
 pub use proxy::Proxy;
 pub use reply::{Answer, EXCERPT_BYTES_MAX, Reply, retry_after};
 pub use tls::Identity;
+pub use ways::{EgressError, Ways};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 
-use super::client::{AGENT, EgressError};
+use super::ways::{AGENT, EgressError};
 
 /// A command does not hang longer than this.
 const BUDGET: Duration = Duration::from_secs(30);

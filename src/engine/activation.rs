@@ -22,7 +22,7 @@ use crate::domain::event::Event;
 use crate::domain::event_type::{CHALLENGE, EventType};
 use crate::domain::id::{EventId, TenantId, WebhookId};
 use crate::domain::webhook::{Activation, ActivationMethod, DeliveryMethod, Occurrence, Webhook, WebhookState};
-use crate::egress::{EXCERPT_BYTES_MAX, Question};
+use crate::egress::Question;
 use crate::signing::digest;
 use crate::store::webhooks;
 
@@ -214,7 +214,7 @@ impl Engine {
         });
         let mut attempt = self.attempt(&self.egress.reading_whole_answers(), &event, addressee, 1).await;
         let answer = attempt.excerpt.clone();
-        attempt.excerpt.truncate(attempt.excerpt.floor_char_boundary(EXCERPT_BYTES_MAX));
+        attempt.excerpt.truncate(attempt.excerpt.floor_char_boundary(self.egress.excerpt_bytes_max()));
         self.log_probe(&event, addressee.webhook_id, &attempt).await?;
         Ok(match attempt.outcome {
             Outcome::Failed(kind) => Some(Refusal::Unreachable(kind)),

@@ -3,6 +3,7 @@
 mod addresses;
 mod blocked;
 mod certificates;
+mod discretion;
 mod hostile;
 mod names;
 mod properties;

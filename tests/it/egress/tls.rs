@@ -15,7 +15,7 @@ async fn trusting(root: &Certificate) -> Egress {
     let names = NameServer::answering(|_, _| vec![[127, 0, 0, 1].into()]).await;
     let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()]);
     let roots_pem = Some(root.pem().into_bytes());
-    Egress::by(policy, Ways { name_servers: vec![names.address], roots_pem, proxy: None }).unwrap()
+    Egress::by(policy, Ways { name_servers: vec![names.address], roots_pem, ..Ways::default() }).unwrap()
 }
 
 async fn reach(egress: &Egress, receiver: &TlsReceiver) -> Result<u16, FailureKind> {
