@@ -63,6 +63,7 @@ pub struct AddressPolicy {
     denied: Vec<IpNet>,
     /// Where we listen. Nobody has us speak to ourselves.
     own: Vec<SocketAddr>,
+    refuses_plain_http: bool,
 }
 
 impl AddressPolicy {
@@ -84,6 +85,17 @@ impl AddressPolicy {
         self
     }
 
+    /// The same, with TLS or not at all.
+    #[must_use]
+    pub fn refusing_plain_http(self) -> Self {
+        Self { refuses_plain_http: true, ..self }
+    }
+
+    /// Whether requests of this scheme may be made.
+    pub(super) fn speaks(&self, scheme: &str) -> bool {
+        scheme == "https" || (scheme == "http" && !self.refuses_plain_http)
+    }
+
     /// Whether names that only lead inward may mean anything here.
     pub(super) fn allows_inward(&self) -> bool {
         !self.allowed.is_empty()
@@ -103,9 +115,11 @@ impl AddressPolicy {
         if is_denied(&address) || inside.iter().any(is_denied) {
             return Some("denied by the operator");
         }
-        if self.allowed.iter().any(|net| net.contains(&address)) {
+        let mut allowed = self.allowed.iter().filter(|net| net.contains(&address)).peekable();
+        if allowed.peek().is_some() {
             // A way into the IPv4 Internet that is allowed is allowed for what lies at its other end.
-            return inside.iter().find_map(|inside| self.refusal(*inside));
+            let behind = allowed.filter_map(|net| behind_own_nat64(address, net.prefix_len()));
+            return inside.into_iter().chain(behind).find_map(|inside| self.refusal(inside));
         }
         match address {
             IpAddr::V4(address) => REFUSED_V4.iter().find(|(net, _)| net.contains(&address)).map(|(_, why)| *why),
@@ -142,6 +156,7 @@ fn inside(address: IpAddr) -> Vec<IpAddr> {
     let inverted = || IpAddr::V4(Ipv4Addr::from_bits(!u32::try_from(bits & 0xffff_ffff).unwrap_or(0)));
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
+        [0x64, 0xff9b, 1, ..] => Vec::new(),
         // NAT64, IPv4-translated, IPv4-compatible, and ISATAP, whose prefix may be any (RFC 5214 6.1).
         [0x64, 0xff9b, ..] | [0, 0, 0, 0, 0xffff | 0, 0, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![at(0)],
         [0x2002, ..] => vec![at(80)],
@@ -149,6 +164,24 @@ fn inside(address: IpAddr) -> Vec<IpAddr> {
         [0x2001, 0, ..] => vec![at(64), inverted()],
         _ => Vec::new(),
     }
+}
+
+/// The IPv4 address to which an address of a network's own NAT64 (RFC 8215) leads when its prefix is so long: where the
+/// IPv4 address stands depends on that alone (RFC 6052 2.2), and bits 64 to 71 belong to neither.
+fn behind_own_nat64(address: IpAddr, prefix_len: u8) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address else { return None };
+    if !matches!(address.segments(), [0x64, 0xff9b, 1, ..]) {
+        return None;
+    }
+    let bits = address.to_bits();
+    let (above, below) = (bits >> 64, (bits >> 24) & 0xffff_ffff);
+    let found = match prefix_len {
+        ..=48 => (above & 0xffff) << 16 | below >> 16,
+        49..=56 => (above & 0xff) << 24 | below >> 8,
+        57..=64 => below,
+        65.. => bits,
+    };
+    Some(Ipv4Addr::from_bits(u32::try_from(found & 0xffff_ffff).ok()?).into())
 }
 
 #[cfg(test)]

@@ -194,6 +194,23 @@ fn a_way_into_ipv4_that_is_allowed_is_judged_by_its_other_end() {
 }
 
 #[test]
+fn where_an_own_nat64_keeps_ipv4_is_told_by_the_length_of_its_prefix() {
+    // As in RFC 6052 2.4, of 8.8.8.8 and of 127.0.0.1 with a public address where another length has its own.
+    for (prefix, public, loopback) in [
+        ("64:ff9b:1::/48", "64:ff9b:1:808:8:800::", "64:ff9b:1:7f00:0:100:808:808"),
+        ("64:ff9b:1:3c00::/56", "64:ff9b:1:3c08:8:808::", "64:ff9b:1:3c7f:0:1:808:808"),
+        ("64:ff9b:1:344::/64", "64:ff9b:1:344:8:808:800:0", "64:ff9b:1:344:7f:0:108:808"),
+        ("64:ff9b:1:344::/96", "64:ff9b:1:344::8.8.8.8", "64:ff9b:1:344::127.0.0.1"),
+    ] {
+        let policy = AddressPolicy::allowing(nets(&[prefix]));
+
+        assert_eq!(refusal(&policy, public), None, "{public}");
+        assert_eq!(refusal(&policy, loopback), Some("this machine, RFC 1122 3.2.1.3"), "{loopback}");
+        assert_eq!(refusal(&policy.denying(nets(&["8.8.8.0/24"])), public), Some("denied by the operator"), "{public}");
+    }
+}
+
+#[test]
 fn we_do_not_speak_to_ourselves() {
     let own = |own: &str, here: &str, there: &str| {
         let policy = AddressPolicy::default().listening_at(own.parse().unwrap());

@@ -82,7 +82,8 @@ impl Connector {
         let known = target::literal(host).map(|address| vec![address]);
         let addresses = match known.or_else(|| target::this_machine(host, &self.policy)) {
             Some(addresses) => addresses,
-            None => self.names.addresses(host).await?,
+            // A search list leads inward: where nothing inward is allowed, not even that tells what there is.
+            None => self.names.addresses(host, !self.policy.allows_inward()).await?,
         };
         let all_allowed = addresses.iter().all(|address| self.policy.allows(*address));
         if all_allowed && !addresses.is_empty() { Ok(addresses) } else { Err(FailureKind::Blocked) }
@@ -92,7 +93,7 @@ impl Connector {
     async fn proxy_addresses(&self, proxy: &Proxy) -> Result<Vec<IpAddr>, FailureKind> {
         match target::literal(proxy.host()) {
             Some(address) => Ok(vec![address]),
-            None => self.names.addresses(proxy.host()).await.map_err(|_| FailureKind::Connect),
+            None => self.names.addresses(proxy.host(), false).await.map_err(|_| FailureKind::Connect),
         }
     }
 

@@ -46,11 +46,10 @@ impl Names {
         Ok(Self { resolver: builder.build()? })
     }
 
-    /// All addresses of a name.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, FailureKind> {
-        // As it stands in the URL: parts of names may have underscores, which a stricter reading refuses.
-        let name = Name::from_ascii(name).map_err(|_| FailureKind::Dns)?;
-        let asked = tokio::time::timeout(WITHIN, self.resolver.lookup_ip(name)).await;
+    /// All addresses of a name. A whole one is asked for as it is; any other also with what the system's search
+    /// list adds to it.
+    pub(super) async fn addresses(&self, name: &str, is_whole: bool) -> Result<Vec<IpAddr>, FailureKind> {
+        let asked = tokio::time::timeout(WITHIN, self.resolver.lookup_ip(asked_for(name, is_whole)?)).await;
         let found = asked.map_err(|_| FailureKind::Dns)?.map_err(|_| FailureKind::Dns)?;
         let addresses: Vec<IpAddr> = found.iter().take(ADDRESSES_MAX + 1).collect();
         match addresses.len() {
@@ -59,6 +58,14 @@ impl Names {
             _ => Err(FailureKind::Blocked),
         }
     }
+}
+
+/// A name as it is asked for.
+fn asked_for(name: &str, is_whole: bool) -> Result<Name, FailureKind> {
+    // As it stands in the URL: parts of names may have underscores, which a stricter reading refuses.
+    let mut name = Name::from_ascii(name).map_err(|_| FailureKind::Dns)?;
+    name.set_fqdn(is_whole || name.is_fqdn());
+    Ok(name)
 }
 
 fn at(servers: &[SocketAddr]) -> ResolverConfig {
@@ -79,4 +86,21 @@ fn set(options: &mut ResolverOpts) {
     options.positive_max_ttl = Some(KEPT_FOR_MAX);
     options.negative_max_ttl = Some(ABSENCE_KEPT_FOR_MAX);
     options.max_active_requests = QUESTIONS_MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_list_adds_nothing_to_a_whole_name() {
+        let is_whole = |name: &str, is_whole: bool| asked_for(name, is_whole).unwrap().is_fqdn();
+
+        assert!(
+            is_whole("payments.billing", true),
+            "or Kubernetes would be asked for payments.billing.svc.cluster.local"
+        );
+        assert!(is_whole("payments.billing.", false));
+        assert!(!is_whole("payments.billing", false));
+    }
 }

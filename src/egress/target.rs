@@ -29,10 +29,9 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 /// Whether a request may be made of this URL as far as it tells. Names are judged when they are resolved; addresses, and
 /// names that only lead inward, here.
 pub(super) fn is_fit(url: &Url, policy: &AddressPolicy) -> bool {
-    let is_web = matches!(url.scheme(), "http" | "https");
     let has_credentials = !url.username().is_empty() || url.password().is_some();
     let is_open = url.port_or_known_default().is_some_and(may_use_port);
-    is_web && is_open && !has_credentials && url.host().is_some_and(|host| may_lead(&host, policy))
+    policy.speaks(url.scheme()) && is_open && !has_credentials && url.host().is_some_and(|host| may_lead(&host, policy))
 }
 
 fn may_lead(host: &Host<&str>, policy: &AddressPolicy) -> bool {

@@ -3,39 +3,13 @@
 
 use std::net::Ipv6Addr;
 
+use unicode_security::confusable_detection::skeleton;
+use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
 use url::{Host, Url};
 
 /// The longest name and the longest part of one (RFC 1035 2.3.4), as they travel.
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
-
-/// Blocks of Unicode whose characters are signs, never letters. Some of them look like `/`, `:`, `.` or `?`.
-const SIGNS: [(char, char); 14] = [
-    ('\u{2b0}', '\u{2ff}'),
-    ('\u{2000}', '\u{2bff}'),
-    ('\u{2e00}', '\u{2e7f}'),
-    ('\u{2ff0}', '\u{3004}'),
-    ('\u{3008}', '\u{3020}'),
-    ('\u{302a}', '\u{303f}'),
-    ('\u{589}', '\u{589}'),
-    ('\u{5c3}', '\u{5c3}'),
-    ('\u{6d4}', '\u{6d4}'),
-    ('\u{701}', '\u{702}'),
-    ('\u{a4f8}', '\u{a4ff}'),
-    ('\u{a700}', '\u{a721}'),
-    ('\u{a788}', '\u{a78a}'),
-    ('\u{1f000}', '\u{1faff}'),
-];
-
-/// Scripts that share the looks of many letters. A part of a name is written in one of them at most; other scripts, such
-/// as those of Japanese, are mixed with Latin every day and look like nothing in it.
-const ALIKE: [&[(char, char)]; 5] = [
-    &[('a', 'z'), ('\u{c0}', '\u{24f}'), ('\u{1e00}', '\u{1eff}')],
-    &[('\u{370}', '\u{3ff}'), ('\u{1f00}', '\u{1fff}')],
-    &[('\u{400}', '\u{52f}'), ('\u{1c80}', '\u{1c8f}'), ('\u{2de0}', '\u{2dff}'), ('\u{a640}', '\u{a69f}')],
-    &[('\u{530}', '\u{58f}')],
-    &[('\u{13a0}', '\u{13ff}'), ('\u{ab70}', '\u{abbf}')],
-];
 
 /// A host that is not what it looks like, or cannot be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -108,18 +82,17 @@ fn check_unicode(written: &str, name: &str) -> Result<(), MalformedHost> {
     if outcome.is_err() || read != written {
         return Err(MalformedHost::Disguised);
     }
-    let is_sign = |c: char| SIGNS.iter().any(|(first, last)| (*first..=*last).contains(&c));
-    if written.chars().any(is_sign) {
-        return Err(MalformedHost::Disguised);
-    }
-    let is_mixed = |label: &str| ALIKE.iter().filter(|script| label.chars().any(|c| is_of(script, c))).count() > 1;
     let is_number = |label: &str| label.chars().all(char::is_numeric);
-    if written.split('.').any(is_mixed) || written.split('.').all(is_number) {
-        return Err(MalformedHost::Disguised);
-    }
-    Ok(())
+    let labels = || written.split('.').filter(|label| !label.is_ascii());
+    if labels().all(is_clear) && !written.split('.').all(is_number) { Ok(()) } else { Err(MalformedHost::Disguised) }
 }
 
-fn is_of(script: &[(char, char)], c: char) -> bool {
-    script.iter().any(|(first, last)| (*first..=*last).contains(&c))
+/// Whether a part of a name that is not ASCII alone cannot be taken for another (UTS 39): letters of today's languages, of
+/// one script or of those that are mixed every day, as Japanese and Latin ones are, and not all alike Latin ones.
+fn is_clear(label: &str) -> bool {
+    let is_usual = label.chars().all(GeneralSecurityProfile::identifier_allowed);
+    let is_of_one_kind = label.check_restriction_level(RestrictionLevel::HighlyRestrictive);
+    let has_latin = label.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let looks_latin = !has_latin && skeleton(label).all(|c| c.is_ascii());
+    is_usual && is_of_one_kind && !looks_latin
 }

@@ -37,8 +37,8 @@ pub const WEBHOOKS_MAX: u32 = 10_000;
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 /// The longest description, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 500;
-/// The longest audience, in characters.
-pub const AUDIENCE_CHARS_MAX: usize = 1_024;
+/// The longest audience, in characters: what is taken for one when nobody chose, a URL, is none longer.
+pub const AUDIENCE_CHARS_MAX: usize = URL_BYTES_MAX;
 
 /// How a delivery is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

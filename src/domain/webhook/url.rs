@@ -16,7 +16,7 @@ pub struct WebhookUrl(Url);
 /// The text is no URL that a webhook may have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedUrl {
-    #[error("is longer than {URL_BYTES_MAX} bytes")]
+    #[error("is longer than {URL_BYTES_MAX} bytes as it travels, percent-encoded")]
     TooLong,
     #[error("contains white space, a control character, an invisible one or a backslash; percent-encode it")]
     ForbiddenCharacter,
@@ -45,6 +45,10 @@ impl WebhookUrl {
         let written = Written::read(text)?;
         let url = Url::parse(text).map_err(|_| MalformedUrl::NotAbsolute)?;
         host::check(written.host, &url)?;
+        // What is not ASCII grows when it is percent-encoded.
+        if url.as_str().len() > URL_BYTES_MAX {
+            return Err(MalformedUrl::TooLong);
+        }
         if url.scheme() == "http" && plain_http == PlainHttp::Refused {
             return Err(MalformedUrl::NotHttps);
         }
@@ -131,8 +135,8 @@ impl<'a> Written<'a> {
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
             | '\u{e0000}'..='\u{e0fff}'
     )
 }

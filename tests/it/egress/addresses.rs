@@ -9,8 +9,8 @@ use url::{Host, Url};
 
 use super::post;
 use super::table::{ACCEPTED, REFUSED, long};
-use crate::support::Service;
 use crate::support::name_server::NameServer;
+use crate::support::{Receiver, Service};
 
 /// As an installation is that nobody has told otherwise.
 async fn strict() -> Service {
@@ -78,4 +78,15 @@ async fn nothing_of_it_is_connected_to_whatever_was_registered() {
             assert_eq!(post(&egress, url).await.unwrap_err(), FailureKind::Blocked, "{url:?} leads inward");
         }
     }
+}
+
+#[tokio::test]
+async fn plain_http_that_was_allowed_once_is_not_spoken_any_more() {
+    let receiver = Receiver::start().await;
+    let policy = || AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()]);
+    let (allowing, refusing) = (Egress::new(policy()).unwrap(), Egress::new(policy().refusing_plain_http()).unwrap());
+
+    assert_eq!(post(&allowing, receiver.url()).await.unwrap().status_code, 200);
+    assert_eq!(post(&refusing, receiver.url()).await, Err(FailureKind::Blocked));
+    assert_eq!(receiver.received().len(), 1);
 }

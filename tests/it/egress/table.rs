@@ -267,6 +267,14 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("https://аpple.com/", "a Cyrillic letter among Latin ones"),
     ("https://gοogle.com/", "a Greek letter among Latin ones"),
     ("https://ехamplе.com/", "Cyrillic letters among Latin ones"),
+    ("https://ɡoogle.com/", "a letter of phonetics among Latin ones"),
+    ("https://ᴘaypal.com/", "a small capital among Latin letters"),
+    ("https://ꓮpple.com/", "a Lisu letter among Latin ones"),
+    ("https://g𐐬𐐬gle.com/", "Deseret letters among Latin ones"),
+    ("https://gഠഠgle.com/", "Malayalam letters among Latin ones"),
+    ("https://g๐๐gle.com/", "Thai digits among Latin letters"),
+    ("https://сосо.com/", "Cyrillic letters that all look like Latin ones"),
+    ("https://ꓑꓮ.com/", "Lisu letters that all look like Latin ones"),
     ("https://example.com⁄evil.example/", "a fraction slash"),
     ("https://example.com∕evil.example/", "a division slash"),
     ("https://example.com／evil.example/", "a full-width slash"),
@@ -333,6 +341,10 @@ pub const ACCEPTED: &[(&str, &str)] = &[
     ("https://xn--mnchen-3ya.example/", "the same, as it travels"),
     ("https://XN--MNCHEN-3YA.example/", "the same, in upper case"),
     ("https://façade.example/", "French"),
+    ("https://altın.example/", "Turkish"),
+    ("https://żółw.example/", "Polish"),
+    ("https://việt-nam.example/", "Vietnamese"),
+    ("https://ひらがな-カタカナ.jp/", "Japanese with a hyphen"),
     ("https://пример.рф/", "Russian"),
     ("https://xn--e1afmkfd.xn--p1ai/", "the same, as it travels"),
     ("https://παράδειγμα.gr/", "Greek"),
@@ -378,6 +390,7 @@ pub fn long() -> (Vec<String>, Vec<String>) {
         format!("https://{}/", name(58)),
         format!("https://{}.example/", "ü".repeat(60)),
         format!("https://example.com/{}", "x".repeat(2_029)),
+        format!("https://example.com/{}", "ü".repeat(400)),
     ];
     (accepted, refused)
 }
