@@ -257,8 +257,9 @@ fn headers(value: Schema) -> RefOr<Schema> {
 
 /// What [`HeaderName::parse`] takes.
 fn header_name_pattern() -> String {
-    let names: Vec<String> = RESERVED.into_iter().map(|name| format!("{}$", any_case(name))).collect();
-    let prefixes: Vec<String> = RESERVED_PREFIXES.into_iter().map(any_case).collect();
+    let alike = |name| any_case(name).replace('-', "[-_]");
+    let names: Vec<String> = RESERVED.into_iter().map(|name| format!("{}$", alike(name))).collect();
+    let prefixes: Vec<String> = RESERVED_PREFIXES.into_iter().map(alike).collect();
     let reserved = [names, prefixes].concat().join("|");
     format!("^(?!{reserved})[A-Za-z0-9!#$%&'*+.^_`|~-]{{1,{NAME_BYTES_MAX}}}$")
 }

@@ -12,8 +12,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const VALUE_BYTES_MAX: usize = 1_024;
 
 /// Names that HTTP, our client or a format needs for itself.
-pub const RESERVED: [&str; 26] = [
+pub const RESERVED: [&str; 36] = [
     "accept-encoding",
+    "cf-connecting-ip",
     "connection",
     "content-encoding",
     "content-length",
@@ -29,17 +30,27 @@ pub const RESERVED: [&str; 26] = [
     "metadata",
     "metadata-flavor",
     "range",
+    "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "user-agent",
     "via",
     "x-aws-ec2-metadata-token",
     "x-aws-ec2-metadata-token-ttl-seconds",
     "x-google-metadata-request",
+    // Some make another request of what was asked.
+    "x-http-method",
+    "x-http-method-override",
+    "x-identity-header",
+    "x-method-override",
+    "x-original-url",
     "x-real-ip",
     "x-request-id",
+    "x-rewrite-url",
+    "x-vault-request",
 ];
 /// Whatever begins like this is ours, a proxy's or a browser's.
 pub const RESERVED_PREFIXES: [&str; 7] =
@@ -77,9 +88,10 @@ impl HeaderName {
         fits.then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// Whether no webhook may add it.
+    /// Whether no webhook may add it. What CGI and its heirs take for the same name, `webhook_id` for `webhook-id`
+    /// (RFC 3875 4.1.18), is the same.
     pub fn is_reserved(&self) -> bool {
-        let name = self.0.as_str();
+        let name = &*self.0.replace('_', "-");
         RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     }
 

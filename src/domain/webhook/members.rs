@@ -97,12 +97,9 @@ pub fn headers(
 }
 
 /// The headers of one that has none yet.
-pub fn all_headers(
-    named: impl IntoIterator<Item = (String, Option<String>)>,
-    faults: &mut impl Faults,
-) -> CustomHeaders {
+pub fn all_headers(named: impl IntoIterator<Item = (String, String)>, faults: &mut impl Faults) -> CustomHeaders {
     let mut all = CustomHeaders::default();
-    for (name, value) in headers(named, faults) {
+    for (name, value) in headers(named.into_iter().map(|(name, value)| (name, Some(value))), faults) {
         match value.ok_or(MalformedHeader::Value).and_then(|value| all.set(name.clone(), value)) {
             // Said already, where the value is at fault.
             Ok(()) | Err(MalformedHeader::Value) => {}

@@ -6,9 +6,10 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Received, Receiver, Service, database, until};
+use crate::support::{Answer, Received, Receiver, Service, database, send, until, with_json};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -66,6 +67,25 @@ async fn a_webhook_s_own_headers_go_with_its_deliveries_and_their_values_are_not
     assert_eq!(second.header("x-env"), "");
     let bytes = service.database_bytes().await;
     assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+}
+
+#[tokio::test]
+async fn headers_that_come_twice_mean_ours_or_say_nothing_are_refused() {
+    let service = Service::start().await;
+
+    for (headers, pointer) in [
+        (r#"{"X-A": "1", "X-A": "2"}"#, "/headers/X-A"),
+        (r#"{"X-A": "1", "x-a": "2"}"#, "/headers/x-a"),
+        (r#"{"X-A": null}"#, "/headers/X-A"),
+        (r#"{"Webhook_Signature": "v1,forged"}"#, "/headers/Webhook_Signature"),
+        (r#"{"content_length": "9"}"#, "/headers/content_length"),
+        (r#"{"X-HTTP-Method-Override": "DELETE"}"#, "/headers/X-HTTP-Method-Override"),
+    ] {
+        let body = format!(r#"{{"url": "https://example.com/", "events": ["*"], "headers": {headers}}}"#);
+        let answer = send(with_json(service.request(Method::POST, "/v1/webhooks"), &body)).await;
+
+        assert_eq!((answer.status, answer.pointers()), (422, vec![pointer.to_owned()]), "{headers}: {}", answer.text);
+    }
 }
 
 #[tokio::test]

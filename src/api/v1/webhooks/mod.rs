@@ -5,8 +5,6 @@ mod members;
 pub(super) mod pull_keys;
 mod view;
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +16,7 @@ use super::judged::refuse_unknown;
 use super::patch::{Patched, not_null};
 use super::views::AttemptView;
 use crate::api::Api;
-use crate::api::body::{Faults, Json, Object, OptionalJson, Whole};
+use crate::api::body::{Faults, Json, Object, OptionalJson, Pairs, Whole};
 use crate::api::caller::{Access, WebhooksRead, WebhooksWrite};
 use crate::api::openapi::shapes;
 use crate::api::page::{List, PageParams, Params, Path};
@@ -60,7 +58,7 @@ pub(super) struct CreateWebhook {
     #[schema(value_type = Option<shapes::Audience>)]
     audience: Option<String>,
     #[schema(value_type = Option<shapes::Headers>)]
-    headers: Option<BTreeMap<String, Option<String>>>,
+    headers: Option<Pairs<String>>,
     #[schema(value_type = Option<shapes::Secret>)]
     secret: Option<String>,
     v1a: Option<bool>,
@@ -108,7 +106,7 @@ impl CreateWebhook {
         let format = self.format.map_or(Some(Format::Token), |text| members::format(&text, &mut faults));
         let token_type = self.typ.map_or(Some(TokenType::Jwt), |text| members::token_type(&text, &mut faults));
         let audience = self.audience.and_then(|text| members::audience(text, &mut faults));
-        let headers = members::all_headers(self.headers.unwrap_or_default(), &mut faults);
+        let headers = members::all_headers(self.headers.unwrap_or_default().0, &mut faults);
         let secret = self.secret.map(Secret::new);
         let encryption = self.encryption.and_then(|Object(it)| members::encryption(it, plain_http, &mut faults));
         let handling = Handling {
@@ -146,7 +144,7 @@ impl CreateWebhook {
     fn of_sending(&self) -> [(&'static str, bool); 7] {
         [
             ("url", self.url.is_some()),
-            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.is_empty())),
+            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.0.is_empty())),
             ("retry", self.retry.is_some()),
             ("timeout_seconds", self.timeout_seconds.is_some()),
             ("rate_limit", self.rate_limit.is_some()),
@@ -209,7 +207,7 @@ pub(super) struct ChangeWebhook {
     /// A merge patch of its own: what is not named stays.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = shapes::HeaderChanges, required = false)]
-    headers: Option<BTreeMap<String, Option<String>>>,
+    headers: Option<Pairs<Option<String>>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = bool, required = false)]
     v1a: Option<bool>,
@@ -264,7 +262,7 @@ impl ChangeWebhook {
             format: self.format.and_then(|text| members::format(&text, &mut faults)),
             token_type: self.typ.and_then(|text| members::token_type(&text, &mut faults)),
             audience: self.audience.choice(|text| members::audience(text, &mut faults)),
-            headers: self.headers.map(|named| members::headers(named, &mut faults)).unwrap_or_default(),
+            headers: self.headers.map(|Pairs(named)| members::headers(named, &mut faults)).unwrap_or_default(),
             has_key_pair: self.v1a,
             encryption: self.encryption.choice(|Object(it)| members::encryption(it, plain_http, &mut faults)),
             retry_policy: self.retry.choice(|Object(retry)| members::retry_policy(&retry, &mut faults)),
