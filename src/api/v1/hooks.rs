@@ -91,7 +91,7 @@ pub(super) async fn ask(
     Path(kind): Path<String>,
     RawJson(body): RawJson,
 ) -> Result<axum::Json<AnswerView>, Problem> {
-    let kind = HookKind::parse(&kind).ok_or_else(Problem::no_route)?;
+    let kind = HookKind::parse(&kind).ok_or_else(no_kind)?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
     payload::check(text).map_err(|error| {
         Problem::malformed(format!("the body is not JSON that every receiver reads alike: {error}"))
@@ -100,6 +100,11 @@ pub(super) async fn ask(
         return Err(Problem::invalid_one("", "must be a JSON object: {…}"));
     }
     Ok(axum::Json(AnswerView::of(engine.ask_hook(access.tenant_id, kind, body).await?)))
+}
+
+/// No hook is called so.
+pub(super) fn no_kind() -> Problem {
+    Problem::not_found(&format!("kind of hook; there are {}", HookKind::ALL.map(HookKind::as_str).join(", ")))
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use super::{SECRET, page};
 use crate::api::openapi::{Answer, Described, shapes};
 use crate::api::problem::Problem;
 use crate::api::v1::config::{ChangeConfig, ConfigView};
-use crate::api::v1::hooks::{AnswerView, ExecutionView, RotateHookSecret, RotatedView};
+use crate::api::v1::hooks::{AnswerView, ExecutionView, RotateHookSecret, RotatedView, no_kind};
 use crate::domain::hook::{HookKind, HookOutcome};
 
 const EXECUTION: &str = "hk_01J9ZW3K8Q5T7B2M4N6P8R0S1V";
@@ -26,7 +26,7 @@ pub(in crate::api::v1) fn ask() -> Described {
             }),
             &[],
         )
-        .refuses([Problem::no_route(), Problem::too_many_questions()])
+        .refuses([no_kind(), Problem::too_many_questions()])
 }
 
 pub(in crate::api::v1) fn show_config() -> Described {
