@@ -84,7 +84,9 @@ impl TlsFault {
             Self::NotYetValid => "the server's certificate, or one that it depends on, is not valid yet",
             Self::SelfSigned => "the server's certificate is self-signed: nobody vouches for it",
             Self::UnknownIssuer => "the server's certificate was issued by an authority that is not trusted here",
-            Self::IncompleteChain => "incomplete chain: the server did not send its intermediate certificate",
+            Self::IncompleteChain => {
+                "incomplete chain: the server did not send its intermediate certificate, or has its own from an authority that is not trusted here"
+            }
             Self::Revoked => "the server's certificate was revoked",
             Self::Unusable => {
                 "the server's certificate is not one that a server may have: its form, its purpose, its algorithm or its signature is wrong"
@@ -144,7 +146,9 @@ impl FailureKind {
             Self::Blocked => "the URL's host may not be reached by webhooks",
             Self::Connect => "no connection came about: the server did not answer, or refused it",
             Self::Tls(fault) => fault.sentence(),
-            Self::Timeout => "the time for the attempt was up before the server had answered",
+            Self::Timeout => {
+                "the time was up before the server had answered: that of the attempt, or the 5 s that a connection may take"
+            }
             Self::Protocol => "the connection broke before an answer came, or what came back was not HTTP/1.1",
             Self::TooLarge => "the answer was larger than it may be",
             Self::EncryptionKey => "there was no key to encrypt the delivery to; the receiver never heard of it",

@@ -19,6 +19,7 @@ pub mod key_ring;
 pub mod quota;
 pub mod retry;
 pub mod secret;
+pub mod shown;
 pub mod tenant;
 pub mod time;
 pub mod token;

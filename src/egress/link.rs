@@ -16,9 +16,11 @@ use tokio_rustls::client::TlsStream;
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What is read until an answer's head has come: one head, what announces it (1xx), and what is read ahead of its body.
 const UNTIL_HEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
-/// What is read after it, with all that frames a body. Who reads one counts its bytes and stops long before, but a length of a
-/// chunk may be nothing but zeros that never end.
-const AFTER_HEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What is read after it, with all that frames a body: 64 KiB in chunks of a byte are 384 KiB. Who reads one counts its bytes and
+/// stops long before, but the length of a chunk may be nothing but zeros that never end.
+const AFTER_HEAD_BYTES_MAX: usize = 512 * 1024;
+/// What is read in one turn. Whoever sends as fast as it is read would otherwise never let the others on this thread go on.
+const TURN_BYTES: usize = 16 * 1024;
 
 /// More came than may, before the head of an answer or as the frame of its body.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,8 @@ pub(super) struct Meter(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     read_bytes: AtomicUsize,
+    /// What may be read after the head, where that is more than usual.
+    awaited_bytes: AtomicUsize,
     /// An answer's head has come since the last question.
     has_head: AtomicBool,
     /// That answer was read to its end.
@@ -43,8 +47,14 @@ impl Meter {
     /// The head of an answer is there. Whoever reads its body counts for itself.
     pub(super) fn head_came(&self) {
         self.0.read_bytes.store(0, Ordering::Relaxed);
+        self.0.awaited_bytes.store(0, Ordering::Relaxed);
         self.0.has_head.store(true, Ordering::Relaxed);
         self.0.has_served.store(true, Ordering::Relaxed);
+    }
+
+    /// A body of so many bytes may come, in chunks that are not all tiny.
+    pub(super) fn awaits(&self, bytes: usize) {
+        self.0.awaited_bytes.store(bytes.saturating_mul(2), Ordering::Relaxed);
     }
 
     /// The whole answer is there: what is written next is another question.
@@ -66,7 +76,8 @@ impl Meter {
 
     fn read(&self, bytes: usize) -> io::Result<()> {
         let has_head = self.0.has_head.load(Ordering::Relaxed);
-        let bytes_max = if has_head { AFTER_HEAD_BYTES_MAX } else { UNTIL_HEAD_BYTES_MAX };
+        let awaited = self.0.awaited_bytes.load(Ordering::Relaxed);
+        let bytes_max = if has_head { awaited.max(AFTER_HEAD_BYTES_MAX) } else { UNTIL_HEAD_BYTES_MAX };
         let before = self.0.read_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > bytes_max { Err(io::Error::other(TooMuch)) } else { Ok(()) }
     }
@@ -76,6 +87,8 @@ impl Meter {
 pub(super) struct Link {
     wire: Wire,
     meter: Meter,
+    /// What was read in this turn.
+    turn_bytes: usize,
 }
 
 enum Wire {
@@ -84,12 +97,16 @@ enum Wire {
 }
 
 impl Link {
+    fn over(wire: Wire) -> Self {
+        Self { wire, meter: Meter::default(), turn_bytes: 0 }
+    }
+
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self { wire: Wire::Plain(stream), meter: Meter::default() }
+        Self::over(Wire::Plain(stream))
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { wire: Wire::Tls(Box::new(stream)), meter: Meter::default() }
+        Self::over(Wire::Tls(Box::new(stream)))
     }
 }
 
@@ -101,13 +118,22 @@ impl Connection for Link {
 
 impl AsyncRead for Link {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.turn_bytes >= TURN_BYTES {
+            self.turn_bytes = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = into.filled().len();
         let read = match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Wire::Tls(stream) => Pin::new(stream).poll_read(cx, into),
         };
         match read {
-            Poll::Ready(Ok(())) => Poll::Ready(self.meter.read(into.filled().len() - before)),
+            Poll::Ready(Ok(())) => {
+                let bytes = into.filled().len() - before;
+                self.turn_bytes += bytes;
+                Poll::Ready(self.meter.read(bytes))
+            }
             other => other,
         }
     }

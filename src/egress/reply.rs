@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use super::client::kind_of;
 use super::link::Meter;
 use crate::domain::delivery::FailureKind;
+use crate::domain::shown::escaped;
 use crate::domain::time::Timestamp;
 
 /// How much of an answer's body is read before the connection is given up.
@@ -52,6 +53,9 @@ pub(super) async fn read_whole(response: Response<Incoming>, bytes_max: usize) -
     let status_code = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).cloned();
     let meter = response.extensions().get::<Meter>().cloned();
+    if let Some(meter) = &meter {
+        meter.awaits(bytes_max);
+    }
     let mut stream = response.into_body();
     let announced = stream.size_hint().exact().unwrap_or(0);
     if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
@@ -103,34 +107,7 @@ pub(super) async fn read(
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read_bytes += chunk.len();
     }
-    Reply { status_code, retry_after, excerpt: escaped(&kept, excerpt_bytes_max) }
-}
-
-/// Text that moves no cursor, ends no line where none should end, and turns nothing around, wherever it is shown. The
-/// escapes are JSON's, so that what was JSON stays the same.
-fn escaped(bytes: &[u8], bytes_max: usize) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for c in String::from_utf8_lossy(bytes).chars() {
-        let before = text.len();
-        match c {
-            '\n' | '\r' | '\t' => text.push(c),
-            c if c.is_control() || is_obeyed(c) => text.extend(format!("\\u{:04x}", u32::from(c)).chars()),
-            c => text.push(c),
-        }
-        if text.len() > bytes_max {
-            text.truncate(before);
-            break;
-        }
-    }
-    text
-}
-
-/// Ends of lines and of paragraphs, marks of direction, and a mark that is not seen.
-fn is_obeyed(c: char) -> bool {
-    matches!(
-        c,
-        '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
+    Reply { status_code, retry_after, excerpt: escaped(&String::from_utf8_lossy(&kept), excerpt_bytes_max) }
 }
 
 /// `Retry-After` as seconds or as a date (RFC 9110 10.2.3); `None` when it is neither.

@@ -173,8 +173,11 @@ impl ServerCertVerifier for Explaining {
         let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         verified.map_err(|error| match (&error, trust_fault(end_entity, intermediates)) {
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(fault))
-            // An authority's own certificate in the place of a server's.
-            | (Error::InvalidCertificate(CertificateError::Other(_)), Some(fault @ TlsFault::SelfSigned)) => {
+            // An authority's own certificate in the place of a server's, or one that is called as a root is.
+            | (
+                Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::BadSignature),
+                Some(fault @ TlsFault::SelfSigned),
+            ) => {
                 Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Untrusted(fault)))))
             }
             _ => error,

@@ -8,6 +8,7 @@ use openssl::x509::{X509, X509NameRef, X509Ref};
 use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
+use crate::domain::shown::plain;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::client_certificate::{CHAIN_BYTES_MAX, CHAIN_MAX, KEY_BYTES_MAX};
 use crate::domain::webhook::{ClientCertificate, ClientCertificateWish, MalformedClientCertificate};
@@ -37,10 +38,12 @@ pub fn read(
     if !certificates.windows(2).all(is_issued) {
         return Err(MalformedClientCertificate::Order);
     }
-    let expires_at = instant(leaf.not_after()).ok_or(MalformedClientCertificate::Chain)?;
-    if expires_at <= now {
+    let ends: Option<Vec<Timestamp>> = certificates.iter().map(|it| instant(it.not_after())).collect();
+    if ends.as_ref().is_some_and(|ends| ends.iter().any(|at| *at <= now)) {
         return Err(MalformedClientCertificate::Expired);
     }
+    // The chain holds for as long as all of it does.
+    let expires_at = ends.and_then(|ends| ends.into_iter().min()).ok_or(MalformedClientCertificate::Chain)?;
     if !is_strong(leaf).unwrap_or(false) {
         return Err(MalformedClientCertificate::Weak);
     }
@@ -82,10 +85,13 @@ fn pem(certificates: &[X509]) -> Result<String, MalformedClientCertificate> {
 }
 
 fn private_key(text: &str) -> Result<PKey<Private>, MalformedClientCertificate> {
-    let is_long = text.len() > KEY_BYTES_MAX;
+    // Of several, the library would take the first and say nothing.
+    let is_one =
+        text.lines().filter(|line| line.starts_with("-----BEGIN") && line.contains("PRIVATE KEY")).count() == 1;
+    let fits = is_one && text.len() <= KEY_BYTES_MAX;
     // Without a password of its own the library would ask for one at the terminal.
     let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Err(ErrorStack::get()));
-    key.ok().filter(|_| !is_long).ok_or(MalformedClientCertificate::Key)
+    key.ok().filter(|_| fits).ok_or(MalformedClientCertificate::Key)
 }
 
 fn is_strong(certificate: &X509Ref) -> Result<bool, ErrorStack> {
@@ -104,8 +110,7 @@ fn is_strong(certificate: &X509Ref) -> Result<bool, ErrorStack> {
 fn name(name: &X509NameRef) -> String {
     let part = |entry: &openssl::x509::X509NameEntryRef| {
         let text = entry.data().to_string().unwrap_or_default();
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        format!("{}={text}", entry.object().nid().short_name().unwrap_or("?"))
+        format!("{}={}", entry.object().nid().short_name().unwrap_or("?"), plain(&text))
     };
     name.entries().map(part).collect::<Vec<_>>().join(", ")
 }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::openapi::shapes;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState, FailureKind, Outcome};
+use crate::domain::shown::escaped;
 
 /// A delivery, without its attempts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,7 +105,11 @@ impl RefusalView {
         let is_refusal = matches!(attempt.outcome, Outcome::Answered { status_code: 400, .. });
         // A list would be read as if it had members in order.
         let is_object = attempt.excerpt.trim_start().starts_with('{');
-        if is_refusal && is_object { serde_json::from_str(&attempt.excerpt).ok() } else { None }
+        let said: Option<Self> =
+            if is_refusal && is_object { serde_json::from_str(&attempt.excerpt).ok() } else { None };
+        // The excerpt is escaped, and reading it as JSON takes its escapes back.
+        let shown = |text: &str| escaped(text, usize::MAX);
+        said.map(|said| Self { err: shown(&said.err), description: said.description.as_deref().map(shown) })
     }
 }
 

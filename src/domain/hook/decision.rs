@@ -4,6 +4,7 @@
 
 use super::{HookFailure, HookKind, HookOutcome, OnFailure};
 use crate::domain::delivery::FailureKind;
+use crate::domain::shown::plain;
 
 /// The longest reason, in characters: people read it.
 pub const REASON_CHARS_MAX: usize = 500;
@@ -128,7 +129,7 @@ fn amended(claims: Vec<Claim>) -> Decision {
 }
 
 fn for_people(reason: &str) -> String {
-    reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect::<String>().trim().to_owned()
+    plain(reason).chars().take(REASON_CHARS_MAX).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -225,7 +226,7 @@ mod tests {
         };
 
         assert_eq!(reason("Only @acme.com.").as_deref(), Some("Only @acme.com."));
-        assert_eq!(reason("a\u{1b}[31mb\r\n\0c\u{85}").as_deref(), Some("a[31mbc"));
+        assert_eq!(reason("a\u{1b}[31mb\r\n\0c\u{85}\u{202e}").as_deref(), Some("a[31mbc"));
         assert_eq!(reason(&"ü".repeat(501)).map(|reason| reason.chars().count()), Some(500));
         assert_eq!([reason(""), reason(" \n\t")], [None, None]);
     }
