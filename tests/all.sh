@@ -60,7 +60,8 @@ cargo clippy --locked --all-targets -- -D warnings
 
 say 'rust, on SQLite'
 run=(cargo test)
-if command -v cargo-nextest >/dev/null; then run=(cargo nextest run); fi
+# Every third test waits for something: with one more than there are cores, none of those is idle.
+if command -v cargo-nextest >/dev/null; then run=(cargo nextest run --test-threads $(($(nproc) + 1))); fi
 # Some tests are about PostgreSQL whatever the others run on.
 tests/postgres.sh "${run[@]}" --locked --lib --bins --tests
 

@@ -18,8 +18,8 @@ Scenarios (default: all of them)
   fanout      64 events in flight, each to 10 webhooks
   fanout1000  the same, each to 1000 webhooks
   slow        a fast webhook alone, then beside one whose receiver takes 2 s; 300 events/s to each
-  blackholes  a fast webhook alone and beside another tenant's 10,000 whose receivers never answer; then a new webhook,
-              and the fast one after a restart, 300 events/s to each
+  blackholes  a fast webhook alone and beside another tenant's 10,000 whose receivers never answer, ten times in turns; then
+              a new webhook, and the fast one after a restart; 300 events/s to each
   backlog     a webhook without and with a backlog for a dead one, which then recovers
   jwks        64 connections that fetch the key set
   kill        kill -9 under load: of the only server, which is restarted, and (PostgreSQL) of one of two

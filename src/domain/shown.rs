@@ -13,7 +13,7 @@ pub fn escaped(text: &str, bytes_max: usize) -> String {
             '\r' if ends_line => shown.push(c),
             c if is_obeyed(c) => {
                 let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+                shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
             }
             c => shown.push(c),
         }

@@ -155,8 +155,7 @@ fn inside(address: IpAddr) -> Vec<IpAddr> {
     let at = |lowest: u32| IpAddr::V4(Ipv4Addr::from_bits(u32::try_from((bits >> lowest) & 0xffff_ffff).unwrap_or(0)));
     let inverted = || IpAddr::V4(Ipv4Addr::from_bits(!u32::try_from(bits & 0xffff_ffff).unwrap_or(0)));
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
-        [0x64, 0xff9b, 1, ..] => Vec::new(),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] | [0x64, 0xff9b, 1, ..] => Vec::new(),
         // NAT64, IPv4-translated, IPv4-compatible, and ISATAP, whose prefix may be any (RFC 5214 6.1).
         [0x64, 0xff9b, ..] | [0, 0, 0, 0, 0xffff | 0, 0, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![at(0)],
         [0x2002, ..] => vec![at(80)],

@@ -1,10 +1,12 @@
 //! What the dead receivers of one tenant do to another tenant: to a webhook that is known to answer, to one of which
-//! nothing is known yet, and to all of them after a restart, when nothing is known of anybody.
+//! nothing is known yet, and to all of them after a restart, when nothing is known of anybody. Two servers are asked in
+//! turns, one with dead receivers and one without, so that what the machine does besides meets both.
 
 use std::time::Duration;
 
 use crate::Failure;
 use crate::client::Api;
+use crate::load::Load;
 use crate::measure;
 use crate::pace::Pace;
 use crate::receiver::Receiver;
@@ -22,35 +24,53 @@ const PER_SECOND: u32 = 300;
 const NEVER: Duration = Duration::from_hours(1);
 /// After that, all of the room that they may have is theirs.
 const TAKEN_AFTER: Duration = Duration::from_secs(5);
+/// How often each server is asked; the medians are shown.
+const ROUNDS: u32 = 10;
 
 pub async fn run(setup: &Setup<'_>) -> Result<Vec<Row>, Failure> {
-    let webhook = |subscription| Webhook { subscription, delay: Duration::ZERO };
-    let webhooks = ["fast.x", "new.x"].map(webhook);
-    let mut stage = Stage::open(setup, setup.nodes(), &webhooks).await?;
     let fast = setup.load("fast.x", Pace::Open { per_second: PER_SECOND });
-    let new = super::Load { event_type: "new.x", endpoints: 1..2, ..fast.clone() };
-    warm_up(&mut stage, &fast).await?;
-    let alone = measure::alone(&mut stage, setup.part("fast alone"), &fast).await?;
-
+    let new = Load { event_type: "new.x", endpoints: 1..2, ..fast.clone() };
+    let mut free = open(setup, &fast).await?;
+    let mut beset = open(setup, &fast).await?;
     let holes = Receiver::start(vec![NEVER; BLACK_HOLES])?;
-    let other = stage.first()?.api.with_tenant("Black holes").await?;
+    let other = beset.first()?.api.with_tenant("Black holes").await?;
     let urls = (0..BLACK_HOLES).map(|hole| (holes.url(hole), DEAD));
-    other.register(urls).await.map_err(|error| stage.explain(&error))?;
+    other.register(urls).await.map_err(|error| beset.explain(&error))?;
     publish(&other).await?;
     tokio::time::sleep(TAKEN_AFTER).await;
 
-    let mut beside = vec![
-        measure::alone(&mut stage, setup.part("fast beside"), &fast).await?,
-        measure::alone(&mut stage, setup.part("new beside"), &new).await?,
-    ];
-    restart_first(setup, &mut stage).await?;
-    tokio::time::sleep(TAKEN_AFTER).await;
-    beside.push(measure::alone(&mut stage, setup.part("restarted"), &fast).await?);
-    for row in &mut beside {
-        row.compare_p99(&alone);
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        rows.extend(pair(setup, (&mut free, &mut beset), &fast, ["fast alone", "fast beside"]).await?);
     }
-    beside.insert(0, alone);
-    Ok(beside)
+    rows.extend(pair(setup, (&mut free, &mut beset), &new, ["new alone", "new beside"]).await?);
+    for stage in [&mut free, &mut beset] {
+        restart_first(setup, stage).await?;
+    }
+    tokio::time::sleep(TAKEN_AFTER).await;
+    rows.extend(pair(setup, (&mut free, &mut beset), &fast, ["started alone", "started beside"]).await?);
+    Ok(rows)
+}
+
+/// A server with a webhook that is known to answer, and one of which nothing is known.
+async fn open(setup: &Setup<'_>, fast: &Load) -> Result<Stage, Failure> {
+    let webhook = |subscription| Webhook { subscription, delay: Duration::ZERO };
+    let mut stage = Stage::open(setup, setup.nodes(), &["fast.x", "new.x"].map(webhook)).await?;
+    warm_up(&mut stage, fast).await?;
+    Ok(stage)
+}
+
+/// The same load on the server without dead receivers, and on the one with them.
+async fn pair(
+    setup: &Setup<'_>,
+    (free, beset): (&mut Stage, &mut Stage),
+    load: &Load,
+    [alone, beside]: [&'static str; 2],
+) -> Result<[Row; 2], Failure> {
+    let alone = measure::alone(free, setup.part(alone), load).await?;
+    let mut beside = measure::alone(beset, setup.part(beside), load).await?;
+    beside.compare_p99(&alone);
+    Ok([alone, beside])
 }
 
 /// An event for every hole.

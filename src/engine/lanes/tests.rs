@@ -251,7 +251,7 @@ proptest! {
     /// Whatever happens, what was granted and given back leaves nothing behind.
     #[test]
     fn the_books_balance(steps in prop::collection::vec((0_u8..6, 0_u8..4, any::<bool>()), 1..300)) {
-        let tenant_of = |number: u8| if number % 2 == 0 { ONE } else { OTHER };
+        let tenant_of = |number: u8| if number.is_multiple_of(2) { ONE } else { OTHER };
         let mut lanes = Lanes::default();
         let mut under_way: Vec<WebhookId> = Vec::new();
         for (number, action, flag) in steps {
